@@ -1,0 +1,1 @@
+//! The remoting client: runs commands and pipelines on other machines.

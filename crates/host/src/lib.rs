@@ -1,0 +1,1 @@
+//! The embedded PowerShell behind the stdio seam.

@@ -1,0 +1,1 @@
+//! KDC transports, credential caches, keytabs and krb5.conf on disk.

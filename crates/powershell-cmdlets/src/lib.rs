@@ -1,0 +1,1 @@
+//! PowerShell cmdlets and providers of the embedded engine.

@@ -1,0 +1,2 @@
+//! PowerShell formatting: how objects and errors become text.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! PowerShell runtime: values, conversions, scopes, evaluator, pipelines.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! PowerShell syntax: lexer, parser, syntax tree.
+#![forbid(unsafe_code)]

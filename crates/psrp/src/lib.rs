@@ -1,0 +1,2 @@
+//! PowerShell Remoting Protocol: messages, fragments, runspace pools and pipelines of both ends, stdio packets.
+#![forbid(unsafe_code)]

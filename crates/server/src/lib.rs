@@ -1,0 +1,1 @@
+//! The remoting server: monitor, network process, sessions that run as the user.
