@@ -1,2 +1,24 @@
 //! Kerberos 5, sans-IO: client, acceptor, GSS-API context, credential caches, keytabs, krb5.conf and a KDC.
+//!
+//! Nothing here opens a socket or a file, reads a clock or makes randomness: time comes in as
+//! [`std::time::SystemTime`], randomness as `&mut dyn rand_core::CryptoRng`, bytes as slices.
 #![forbid(unsafe_code)]
+
+pub mod ccache;
+pub mod config;
+mod credential;
+pub mod crypto;
+mod error;
+mod error_code;
+mod flags;
+pub mod gss;
+pub mod kdc;
+pub mod keytab;
+mod principal;
+
+pub use credential::{AuthorizationData, Credential, HostAddress};
+pub use crypto::{EncryptionKey, EncryptionType};
+pub use error::Error;
+pub use error_code::{ErrorCode, KdcError};
+pub use flags::{ApOptions, KdcOptions, TicketFlags};
+pub use principal::{NameType, Principal, PrincipalError};

@@ -1,0 +1,1 @@
+//! FILE credential caches, as MIT reads and writes them.

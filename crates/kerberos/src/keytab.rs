@@ -1,0 +1,1 @@
+//! Keytabs, as MIT reads and writes them.
