@@ -4,6 +4,7 @@
 //! [`std::time::SystemTime`], randomness as `&mut dyn rand_core::CryptoRng`, bytes as slices.
 #![forbid(unsafe_code)]
 
+mod binary;
 pub mod ccache;
 pub mod config;
 mod credential;
@@ -16,6 +17,7 @@ pub mod kdc;
 pub mod keytab;
 mod principal;
 
+pub use binary::RecordError;
 pub use credential::{AuthorizationData, Credential, HostAddress};
 pub use crypto::{EncryptionKey, EncryptionType};
 pub use error::Error;
