@@ -1,0 +1,18 @@
+//! Fuzz targets as functions.
+
+use crate::{Reason, SessionReport};
+
+/// The session report: decode, encode, decode again.
+pub fn fuzz_session_report(data: &[u8]) {
+    if let Ok(report) = SessionReport::from_json(data) {
+        assert_eq!(SessionReport::from_json(report.to_json().as_bytes()).ok(), Some(report.clone()));
+        let _ = report.explanation();
+    }
+}
+
+/// The codes of reasons.
+pub fn fuzz_reason(data: &[u8]) {
+    if let Some(reason) = std::str::from_utf8(data).ok().and_then(|text| text.parse::<Reason>().ok()) {
+        assert_eq!(reason.to_string().parse(), Ok(reason));
+    }
+}
