@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::SystemTime;
 
-use crate::Principal;
+use crate::{Error, Principal, asn1};
 
 /// An error code of RFC 4120 7.5.9 (and RFC 4556, [MS-KILE], RFC 6806 additions).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -136,3 +136,53 @@ impl fmt::Display for KdcError {
 }
 
 impl std::error::Error for KdcError {}
+
+impl KdcError {
+    /// Reads a KRB-ERROR.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`].
+    pub fn parse(der: &[u8]) -> Result<Self, Error> {
+        let e: asn1::KrbError = asn1::decode("KRB-ERROR", der)?;
+        let client = match (&e.cname, &e.crealm) {
+            (Some(name), Some(realm)) => Some(asn1::principal(name, realm)?),
+            (None, Some(realm)) => Some(Principal::new(asn1::text(realm)?, &[])),
+            _ => None,
+        };
+        Ok(Self {
+            code: ErrorCode(e.error_code),
+            text: e.e_text.map(|t| String::from_utf8_lossy(&t.0).into_owned()),
+            client_time: e.ctime.map(|t| asn1::precise(&t, e.cusec.unwrap_or(0))).transpose()?,
+            server_time: asn1::precise(&e.stime, e.susec)?,
+            client,
+            server: asn1::principal(&e.sname, &e.realm)?,
+            data: e.e_data.map(|d| d.to_vec()),
+        })
+    }
+
+    /// Writes a KRB-ERROR.
+    ///
+    /// # Errors
+    /// None in practice.
+    pub fn to_der(&self) -> Result<Vec<u8>, Error> {
+        let named = self.client.as_ref().filter(|c| !c.components.is_empty());
+        asn1::encode(
+            "KRB-ERROR",
+            &asn1::KrbError {
+                pvno: 5,
+                msg_type: 30,
+                ctime: self.client_time.map(asn1::time),
+                cusec: self.client_time.map(asn1::microseconds),
+                stime: asn1::time(self.server_time),
+                susec: asn1::microseconds(self.server_time),
+                error_code: self.code.0,
+                crealm: self.client.as_ref().map(|c| asn1::string(&c.realm)),
+                cname: named.map(asn1::principal_name),
+                realm: asn1::string(&self.server.realm),
+                sname: asn1::principal_name(&self.server),
+                e_text: self.text.as_deref().map(asn1::string),
+                e_data: self.data.clone().map(Into::into),
+            },
+        )
+    }
+}

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod binary;
+mod asn1;
 pub mod ccache;
 pub mod config;
 mod credential;
@@ -16,6 +17,9 @@ pub mod gss;
 pub mod kdc;
 pub mod keytab;
 mod principal;
+#[cfg(test)]
+mod testing;
+mod ticket;
 
 pub use binary::RecordError;
 pub use credential::{AuthorizationData, Credential, HostAddress};
@@ -24,3 +28,4 @@ pub use error::Error;
 pub use error_code::{ErrorCode, KdcError};
 pub use flags::{ApOptions, KdcOptions, TicketFlags};
 pub use principal::{NameType, Principal, PrincipalError};
+pub use ticket::{EncTicketPart, EncryptedData, Ticket};
