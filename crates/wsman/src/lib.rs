@@ -9,6 +9,8 @@
 //!
 //! Specifications: DSP0226 (WS-Management), [MS-WSMV].
 #![forbid(unsafe_code)]
+// Faults are large, but they are what an error is here, and the rare path.
+#![allow(clippy::result_large_err)]
 
 pub mod client;
 mod duration;

@@ -49,6 +49,8 @@ pub(crate) fn request(bytes: &[u8], limits: &Limits) -> Result<Request, Rejected
 pub(crate) fn response(bytes: &[u8], limits: &Limits) -> Result<Response> {
     let (header, body) = parts(bytes, limits)?;
     let fields = self::header(&header)?;
+    // The rest says nothing to a client.
+    let fields = Header { message_id: fields.message_id, relates_to: fields.relates_to, ..Header::default() };
     let content = body.children.first();
     if let Some(element) = content
         && element.is(uri::SOAP, "Fault")

@@ -107,6 +107,20 @@ impl Channel {
         self.unpark().map(|exchange| (exchange, answer))
     }
 
+    /// Answers the parked Receive for the last time.
+    pub fn close(
+        &mut self,
+        command: Option<CommandId>,
+        closed: &Fault,
+    ) -> Option<(Exchange, Result<ReceiveResponse, Fault>)> {
+        let Parked { exchange, budget, deadline } = self.parked.take()?;
+        let empty = self.queue.is_empty() && self.done.is_none();
+        Some((
+            exchange,
+            if empty { Err(closed.clone()) } else { Ok(self.respond(command, budget, deadline)) },
+        ))
+    }
+
     fn respond(&mut self, command: Option<CommandId>, budget: usize, now: Instant) -> ReceiveResponse {
         let mut streams: Vec<Stream> = Vec::new();
         let mut room = budget.max(1);

@@ -123,7 +123,7 @@ pub enum Output<O> {
         /// Whose.
         owner: O,
         /// What was asked for.
-        open: Open,
+        open: Box<Open>,
     },
     /// Start a command. Answer with [`Shells::complete`].
     Run {
@@ -652,7 +652,7 @@ impl<O: Clone + Eq + Hash> Shells<O> {
         self.names.insert(name, key);
         self.shells.insert(key, Shell::new(caller.owner.clone(), response, now));
         self.pending.insert(id, Pending { exchange, shell: key, deadline, then: Then::Open { early } });
-        let open = Open {
+        let open = Box::new(Open {
             shell_id,
             resource_uri,
             create,
@@ -661,7 +661,7 @@ impl<O: Clone + Eq + Hash> Shells<O> {
             data_locale: header.data_locale,
             owner_name: caller.name.clone(),
             address: caller.address.clone(),
-        };
+        });
         self.outputs.push_back(Queued::Output(Output::Open {
             exchange: id,
             shell: key,
@@ -730,12 +730,11 @@ impl<O: Clone + Eq + Hash> Shells<O> {
         self.names.retain(|_, named| *named != key);
         let Some(shell) = self.shells.get_mut(&key) else { return };
         let owner = shell.owner.clone();
-        let parked: Vec<Exchange> = shell.channels().filter_map(|(_, channel)| channel.unpark()).collect();
         let ids: Vec<ExchangeId> =
             self.pending.iter().filter(|(_, p)| p.shell == key).map(|(id, _)| *id).collect();
         let waiting: Vec<Exchange> =
             ids.iter().filter_map(|id| self.pending.remove(id)).map(|p| p.exchange).collect();
-        for exchange in parked.into_iter().chain(waiting) {
+        for exchange in waiting {
             self.respond(exchange, Err(Fault::aborted("the shell was closed")));
         }
         let ended = self.shells.get(&key).is_some_and(|shell| shell.ended.is_some());
@@ -752,14 +751,15 @@ impl<O: Clone + Eq + Hash> Shells<O> {
         }
     }
 
+    /// Removes the shell. A Receive that waits gets what is there (the last messages of a session), or a fault.
     fn forget(&mut self, key: ShellKey) {
         self.names.retain(|_, named| *named != key);
-        if let Some(mut shell) = self.shells.remove(&key) {
-            let parked: Vec<Exchange> =
-                shell.channels().filter_map(|(_, channel)| channel.unpark()).collect();
-            for exchange in parked {
-                self.respond(exchange, Err(Fault::aborted("the shell was closed")));
-            }
+        let Some(mut shell) = self.shells.remove(&key) else { return };
+        let closed = Fault::aborted("the shell was closed");
+        let answers: Vec<_> =
+            shell.channels().filter_map(|(command, channel)| channel.close(command, &closed)).collect();
+        for (exchange, answer) in answers {
+            self.respond(exchange, answer.map(OperationResponse::Receive));
         }
     }
 
