@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::{EncryptionType, KdcError, Principal};
+use crate::{EncryptionType, ErrorCode, KdcError, Principal};
 
 /// Every failure of this crate.
 ///
@@ -148,5 +148,30 @@ pub enum Error {
 impl From<KdcError> for Error {
     fn from(error: KdcError) -> Self {
         Self::Kdc(Box::new(error))
+    }
+}
+
+impl Error {
+    /// The code a KRB-ERROR about this has (RFC 4120 7.5.9).
+    pub fn kerberos_code(&self) -> ErrorCode {
+        match self {
+            Self::Malformed { .. } | Self::Unexpected { .. } => ErrorCode::KRB_AP_ERR_MSG_TYPE,
+            Self::Integrity(_) => ErrorCode::KRB_AP_ERR_BAD_INTEGRITY,
+            Self::UnsupportedEncryptionType(_) | Self::NoCommonEncryptionType(_) => {
+                ErrorCode::KDC_ERR_ETYPE_NOSUPP
+            }
+            Self::Kdc(error) => error.code,
+            Self::NoKey { kvno: Some(_), .. } => ErrorCode::KRB_AP_ERR_BADKEYVER,
+            Self::NoKey { .. } => ErrorCode::KRB_AP_ERR_NOKEY,
+            Self::ClockSkew { .. } => ErrorCode::KRB_AP_ERR_SKEW,
+            Self::TicketExpired { .. } => ErrorCode::KRB_AP_ERR_TKT_EXPIRED,
+            Self::TicketNotYetValid => ErrorCode::KRB_AP_ERR_TKT_NYV,
+            Self::BadAddress => ErrorCode::KRB_AP_ERR_BADADDR,
+            Self::WrongServer { .. } => ErrorCode::KRB_AP_ERR_NOT_US,
+            Self::ClientMismatch { .. } => ErrorCode::KRB_AP_ERR_BADMATCH,
+            Self::Replay => ErrorCode::KRB_AP_ERR_REPEAT,
+            Self::ChannelBindingsMismatch | Self::ChannelBindingsMissing => ErrorCode::KRB_AP_ERR_MODIFIED,
+            _ => ErrorCode::KRB_ERR_GENERIC,
+        }
     }
 }

@@ -4,9 +4,11 @@
 //! [`std::time::SystemTime`], randomness as `&mut dyn rand_core::CryptoRng`, bytes as slices.
 #![forbid(unsafe_code)]
 
-mod binary;
+pub mod ap;
 mod asn1;
+mod binary;
 pub mod ccache;
+pub mod client;
 pub mod config;
 mod credential;
 pub mod crypto;
@@ -16,7 +18,9 @@ mod flags;
 pub mod gss;
 pub mod kdc;
 pub mod keytab;
+mod krb_cred;
 mod principal;
+pub mod replay;
 #[cfg(test)]
 mod testing;
 mod ticket;
@@ -27,5 +31,6 @@ pub use crypto::{EncryptionKey, EncryptionType};
 pub use error::Error;
 pub use error_code::{ErrorCode, KdcError};
 pub use flags::{ApOptions, KdcOptions, TicketFlags};
+pub use krb_cred::KrbCred;
 pub use principal::{NameType, Principal, PrincipalError};
 pub use ticket::{EncTicketPart, EncryptedData, Ticket};

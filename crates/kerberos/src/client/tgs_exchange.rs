@@ -1,0 +1,218 @@
+//! The TGS exchange (RFC 4120 3.3): tickets for services, and forwarded TGTs.
+
+use std::time::{Duration, SystemTime};
+
+use rand_core::CryptoRng;
+
+use super::reply::{self, Expected};
+use super::{DEFAULT_ENCRYPTION_TYPES, Request, nonce, whole_seconds};
+use crate::ap::{Authenticator, Checksum, DEFAULT_CLOCK_SKEW, make_ap_req};
+use crate::asn1::{self, decode, encode, pa};
+use crate::crypto::KeyUsage;
+use crate::{
+    ApOptions, Credential, EncryptionKey, EncryptionType, Error, HostAddress, KdcOptions, NameType,
+    Principal, TicketFlags,
+};
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct TgsOptions {
+    /// For which service. The realm may be another than the TGT's: the KDC then refers.
+    pub server: Principal,
+    /// FORWARDABLE, FORWARDED, CANONICALIZE and so on.
+    pub kdc_options: KdcOptions,
+    /// Until when; none means as long as the TGT.
+    pub end_time: Option<SystemTime>,
+    /// Until when it shall be renewable.
+    pub renew_till: Option<SystemTime>,
+    /// The encryption types the client takes for the session key, best first.
+    pub encryption_types: Vec<EncryptionType>,
+    /// Addresses a forwarded ticket shall be bound to; empty means none.
+    pub addresses: Vec<HostAddress>,
+    /// Further tickets in DER, as user-to-user and S4U2Proxy need them.
+    pub additional_tickets: Vec<Vec<u8>>,
+    /// How far the clocks may be apart.
+    pub clock_skew: Duration,
+}
+
+impl TgsOptions {
+    /// A ticket for a service. Asks for a forwardable one, since S4U2Proxy evidence must be, and for referrals.
+    pub fn new(server: Principal) -> Self {
+        Self {
+            server,
+            kdc_options: KdcOptions::FORWARDABLE | KdcOptions::CANONICALIZE,
+            end_time: None,
+            renew_till: None,
+            encryption_types: DEFAULT_ENCRYPTION_TYPES.to_vec(),
+            addresses: Vec::new(),
+            additional_tickets: Vec::new(),
+            clock_skew: DEFAULT_CLOCK_SKEW,
+        }
+    }
+
+    /// A TGT to forward to another host (RFC 4120 2.6), itself forwardable.
+    pub fn forward(tgt: &Credential) -> Self {
+        let mut kdc_options = KdcOptions::FORWARDED | KdcOptions::FORWARDABLE;
+        kdc_options.set(KdcOptions::RENEWABLE, tgt.flags.contains(TicketFlags::RENEWABLE));
+        Self { kdc_options, renew_till: tgt.renew_till, ..Self::new(tgt.server.clone()) }
+    }
+}
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub enum TgsOutcome {
+    /// The ticket asked for.
+    Ticket(Credential),
+    /// A TGT for another realm, whose KDC is to be asked next with the same options (RFC 6806 8).
+    Referral {
+        /// The TGT to go on with.
+        tgt: Credential,
+        /// The realm to ask.
+        realm: String,
+    },
+}
+
+/// The machine.
+#[derive(Debug)]
+pub struct TgsExchange {
+    options: TgsOptions,
+    client: Principal,
+    realm: String,
+    session_key: EncryptionKey,
+    subkey: EncryptionKey,
+    nonce: u32,
+    outgoing: Option<Request>,
+}
+
+impl TgsExchange {
+    /// Begins with a TGT, for the KDC of the realm that the TGT is for.
+    ///
+    /// # Errors
+    /// A credential that is no current TGT, or has a session key of an unsupported type.
+    pub fn new(
+        tgt: &Credential,
+        options: TgsOptions,
+        now: SystemTime,
+        rng: &mut dyn CryptoRng,
+    ) -> Result<Self, Error> {
+        let [_, realm] = tgt.server.components.as_slice() else {
+            return Err(Error::Usage("the credential is no ticket-granting ticket"));
+        };
+        if !tgt.server.is_krbtgt() {
+            return Err(Error::Usage("the credential is no ticket-granting ticket"));
+        }
+        if tgt.end_time <= now {
+            return Err(Error::TicketExpired { end_time: tgt.end_time });
+        }
+        let nonce = nonce(rng);
+        let subkey = EncryptionKey::random(tgt.session_key.etype, rng)?;
+        let body = body(tgt, &options, realm, nonce)?;
+        let checksum_type = tgt.session_key.etype.checksum_type();
+        let authenticator = Authenticator {
+            client: tgt.client.clone(),
+            checksum: Some(Checksum {
+                checksum_type: checksum_type
+                    .ok_or(Error::UnsupportedEncryptionType(tgt.session_key.etype))?,
+                value: tgt.session_key.checksum_key(KeyUsage::TGS_REQ_CHECKSUM)?.checksum(&[&body]),
+            }),
+            time: now,
+            subkey: Some(subkey.clone()),
+            sequence_number: None,
+            authorization_data: Vec::new(),
+        };
+        let ap_req =
+            make_ap_req(tgt, ApOptions::empty(), &authenticator, KeyUsage::TGS_REQ_AUTHENTICATOR, rng)?;
+        let request = asn1::TgsReq(asn1::KdcReq {
+            pvno: 5,
+            msg_type: 12,
+            padata: Some(vec![asn1::PaData { padata_type: pa::TGS_REQ, padata_value: ap_req.into() }]),
+            req_body: rasn::types::Any::new(body),
+        });
+        Ok(Self {
+            client: tgt.client.clone(),
+            session_key: tgt.session_key.clone(),
+            subkey,
+            nonce,
+            outgoing: Some(Request { realm: realm.clone(), bytes: encode("TGS-REQ", &request)? }),
+            realm: realm.clone(),
+            options,
+        })
+    }
+
+    /// The request to send, once.
+    pub fn poll_transmit(&mut self) -> Option<Request> {
+        self.outgoing.take()
+    }
+
+    /// Takes the KDC's reply.
+    ///
+    /// # Errors
+    /// [`Error::Kdc`] with the KDC's code, [`Error::ClockSkew`], [`Error::ReplyMismatch`], [`Error::Integrity`].
+    pub fn handle_reply(self, bytes: &[u8], now: SystemTime) -> Result<TgsOutcome, Error> {
+        let reply = match reply::parse(bytes, 13)? {
+            Ok(reply) => reply,
+            Err(error) => return Err(reply::kdc_error(error, now, self.options.clock_skew)),
+        };
+        let cipher = &reply.enc_part.cipher;
+        // With a subkey in the request the reply is sealed with it; not every KDC keeps to that.
+        let plain = self
+            .subkey
+            .decrypt(KeyUsage::TGS_REP_SUBKEY, cipher, "TGS-REP")
+            .or_else(|_| self.session_key.decrypt(KeyUsage::TGS_REP_SESSION_KEY, cipher, "TGS-REP"))?;
+        let expected = Expected { nonce: self.nonce, client: &self.client };
+        let credential = reply.credential(plain.expose(), &expected, now)?;
+        self.classify(credential)
+    }
+
+    fn classify(&self, credential: Credential) -> Result<TgsOutcome, Error> {
+        let (asked, got) = (&self.options.server, &credential.server);
+        if got.realm != self.realm {
+            return Err(Error::ReplyMismatch(format!("a ticket of realm {}, not {}", got.realm, self.realm)));
+        }
+        if got.components == asked.components {
+            if self.options.kdc_options.contains(KdcOptions::FORWARDED)
+                && !credential.flags.contains(TicketFlags::FORWARDED)
+            {
+                return Err(Error::ReplyMismatch("the ticket is not a forwarded one".to_owned()));
+            }
+            return Ok(TgsOutcome::Ticket(credential));
+        }
+        // Asked for a service and got the way to another realm; or asked for the way to a far realm and got the
+        // way to a nearer one.
+        match got.components.as_slice() {
+            [_, realm] if got.is_krbtgt() && *realm != self.realm => {
+                Ok(TgsOutcome::Referral { realm: realm.clone(), tgt: credential })
+            }
+            _ => Err(Error::ReplyMismatch(format!("a ticket for {got}, not {asked}"))),
+        }
+    }
+}
+
+fn body(tgt: &Credential, options: &TgsOptions, realm: &str, nonce: u32) -> Result<Vec<u8>, Error> {
+    let tickets = options
+        .additional_tickets
+        .iter()
+        .map(|der| decode::<asn1::Ticket>("Ticket", der))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut server = asn1::principal_name(&options.server);
+    if server.name_type == NameType::UNKNOWN.0 {
+        server.name_type = NameType::PRINCIPAL.0;
+    }
+    encode(
+        "KDC-REQ-BODY",
+        &asn1::KdcReqBody {
+            kdc_options: asn1::flags(options.kdc_options.bits()),
+            cname: None,
+            realm: asn1::string(realm),
+            sname: Some(server),
+            from: None,
+            till: asn1::time(whole_seconds(options.end_time.unwrap_or(tgt.end_time))),
+            rtime: options.renew_till.map(asn1::time),
+            nonce: i64::from(nonce),
+            etype: options.encryption_types.iter().filter(|e| e.is_supported()).map(|e| e.number()).collect(),
+            addresses: asn1::addresses(&options.addresses),
+            enc_authorization_data: None,
+            additional_tickets: (!tickets.is_empty()).then_some(tickets),
+        },
+    )
+}
