@@ -176,6 +176,16 @@ pub trait Callbacks {
         None
     }
 
+    /// Writes to the host: `action` is `write`, `line`, `warning`, `verbose`, `debug` or `error`.
+    fn host_write(&mut self, _action: &str, _text: &str) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Expands variables and sub-expressions in a text.
+    fn expand_string(&mut self, text: &str) -> Result<String, Error> {
+        Ok(text.to_owned())
+    }
+
     /// `$OFS`, the separator between the items of an array in a string.
     fn output_field_separator(&mut self) -> String {
         " ".to_owned()

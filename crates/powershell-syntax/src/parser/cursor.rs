@@ -172,7 +172,10 @@ impl Parser<'_> {
             return self.here();
         }
         let len = if is_single_quote(first) || is_double_quote(first) {
-            rest.char_indices().skip(1).find(|(_, c)| *c == first).map_or(rest.len(), |(i, c)| i + c.len_utf8())
+            rest.char_indices()
+                .skip(1)
+                .find(|(_, c)| *c == first)
+                .map_or(rest.len(), |(i, c)| i + c.len_utf8())
         } else if is_name(first) || first == '.' || first == '$' || is_dash(first) || first == ':' {
             let mut len = first.len_utf8();
             for c in rest.chars().skip(1) {
@@ -204,7 +207,8 @@ impl Parser<'_> {
         let mut found = Vec::new();
         for span in &self.comments {
             let text = self.source.slice(*span);
-            let Some(rest) = text.get(..9).filter(|t| t.eq_ignore_ascii_case("#requires")).map(|_| &text[9..])
+            let Some(rest) =
+                text.get(..9).filter(|t| t.eq_ignore_ascii_case("#requires")).map(|_| &text[9..])
             else {
                 continue;
             };
@@ -219,7 +223,9 @@ impl Parser<'_> {
                         break;
                     }
                     values.extend(
-                        w.split(',').map(|v| v.trim_matches(['\'', '"']).to_string()).filter(|v| !v.is_empty()),
+                        w.split(',')
+                            .map(|v| v.trim_matches(['\'', '"']).to_string())
+                            .filter(|v| !v.is_empty()),
                     );
                     words.next();
                 }

@@ -244,9 +244,12 @@ impl Parser<'_> {
         match c {
             '(' | '{' | '[' => true,
             c if is_single_quote(c) || is_double_quote(c) => true,
-            '$' => next == Some('(') || next == Some('{') || next.is_some_and(|n| {
-                super::cursor::is_variable_name(n) || matches!(n, '$' | '^' | ':')
-            }),
+            '$' => {
+                next == Some('(')
+                    || next == Some('{')
+                    || next
+                        .is_some_and(|n| super::cursor::is_variable_name(n) || matches!(n, '$' | '^' | ':'))
+            }
             '@' => {
                 matches!(next, Some('(' | '{'))
                     || next.is_some_and(|n| {
@@ -331,9 +334,7 @@ impl Parser<'_> {
         let span = Span::new(start, operand.span.end as usize);
         if matches!(op, UnaryOp::PreIncrement | UnaryOp::PreDecrement) && !is_assignable(&operand) {
             let text = &self.text[start..op_end];
-            let message = format!(
-                "The '{text}' operator works only on variables or on properties."
-            );
+            let message = format!("The '{text}' operator works only on variables or on properties.");
             self.report(operand.span, "OperatorRequiresVariableOrProperty", message);
         }
         Ok(Expr { span, kind: ExprKind::Unary(op, Box::new(operand)) })
@@ -437,7 +438,10 @@ impl Parser<'_> {
         self.no_comma = saved;
         self.in_ternary = ternary;
         if !self.eat(")") {
-            if self.at_end() || self.errors.is_empty() && matches!(self.peek(), Some('}' | ';')) || self.at_end() {
+            if self.at_end()
+                || self.errors.is_empty() && matches!(self.peek(), Some('}' | ';'))
+                || self.at_end()
+            {
                 let end = statement.span.end as usize;
                 let span = Span::new(end, end);
                 return self.fail_incomplete(

@@ -1,7 +1,7 @@
 //! Numeric literals: decimal, hexadecimal, binary, real, type suffixes and multipliers.
 
-use super::cursor::ends_word;
 use super::Parser;
+use super::cursor::ends_word;
 use crate::ast::Number;
 
 /// Where a number may end.
@@ -56,7 +56,8 @@ pub(crate) fn scan(text: &str) -> Option<(Number, usize)> {
     if lower(i) == Some(b'0') && matches!(lower(i + 1), Some(b'x' | b'b')) {
         let hex = lower(i + 1) == Some(b'x');
         radix = if hex { 16 } else { 2 };
-        let n = digits_from(i + 2, if hex { |b| b.is_ascii_hexdigit() } else { |b| matches!(b, b'0' | b'1') });
+        let n =
+            digits_from(i + 2, if hex { |b| b.is_ascii_hexdigit() } else { |b| matches!(b, b'0' | b'1') });
         if n == 0 {
             return None;
         }
@@ -118,7 +119,14 @@ pub(crate) fn scan(text: &str) -> Option<(Number, usize)> {
     Some((number, i))
 }
 
-fn make(digits: &str, radix: u32, real: bool, negative: bool, suffix: &str, multiplier: u64) -> Option<Number> {
+fn make(
+    digits: &str,
+    radix: u32,
+    real: bool,
+    negative: bool,
+    suffix: &str,
+    multiplier: u64,
+) -> Option<Number> {
     let sign = if negative { "-" } else { "" };
     if real {
         if suffix == "d" {
@@ -190,9 +198,10 @@ fn make(digits: &str, radix: u32, real: bool, negative: bool, suffix: &str, mult
                 return Some(Number::Decimal(p.to_string(), 1));
             }
             #[allow(clippy::cast_precision_loss)]
-            digits.parse::<f64>().ok().map(|v| {
-                Number::Double(v * multiplier as f64 * if negative { -1.0 } else { 1.0 })
-            })
+            digits
+                .parse::<f64>()
+                .ok()
+                .map(|v| Number::Double(v * multiplier as f64 * if negative { -1.0 } else { 1.0 }))
         }
     }
 }

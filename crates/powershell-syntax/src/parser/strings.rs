@@ -73,7 +73,11 @@ impl Parser<'_> {
                 self.pos = start;
                 return Ok(None);
             }
-            return Ok(Some(self.variable_expr(start, VariablePath { drive: None, name: "?".into() }, sigil)));
+            return Ok(Some(self.variable_expr(
+                start,
+                VariablePath { drive: None, name: "?".into() },
+                sigil,
+            )));
         }
         if !is_variable_name(after) && !(after == ':' && self.peek_nth(2).is_some_and(is_variable_name)) {
             return Ok(None);

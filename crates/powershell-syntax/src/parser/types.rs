@@ -21,8 +21,7 @@ impl Parser<'_> {
             return Ok(None);
         }
         while let Some(c) = self.peek() {
-            let more = is_name(c)
-                || matches!(c, '.' | '+' | '`') && self.peek_nth(1).is_some_and(is_name);
+            let more = is_name(c) || matches!(c, '.' | '+' | '`') && self.peek_nth(1).is_some_and(is_name);
             if !more {
                 break;
             }
@@ -57,11 +56,7 @@ impl Parser<'_> {
                     let bracket = self.eat("[");
                     let Some(arg) = self.type_name()? else {
                         let span = Span::new(self.pos, self.pos);
-                        return self.fail_incomplete(
-                            span,
-                            "MissingTypename",
-                            "Missing type name after '['.",
-                        );
+                        return self.fail_incomplete(span, "MissingTypename", "Missing type name after '['.");
                     };
                     args.push(arg);
                     if bracket && !self.eat("]") {
