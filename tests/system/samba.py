@@ -17,7 +17,7 @@ keytab = "{keytab}"
 DC_MAP = """
 [[map]]
 principal = "*@HOP.TEST"
-user = 'HOP\\{user}'
+user = 'HOP\\*'
 """
 for host in ("servera", "serverb"):
     home = hostdir(host) / "home"
