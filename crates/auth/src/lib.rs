@@ -1,2 +1,26 @@
-//! Security contexts of WinRM: SPNEGO, Kerberos, sealed bodies; client and server.
+//! The security contexts of WinRM, both ends: who the peer is, and bodies that only the peer can read.
+//!
+//! * [`server::Acceptor`] reads the `Authorization` headers of a client and makes the answers; it asks
+//!   its caller to run the Kerberos AP exchange, so that the keys can live in another process.
+//! * Either ends in a [`Sealer`], which turns HTTP bodies into `multipart/encrypted` and back.
+//! * [`spnego`] has the tokens, [`http`] the headers, [`describe`] turns tokens into text for people.
+//!
+//! Nothing here does input or output, reads a clock or makes randomness.
 #![forbid(unsafe_code)]
+
+mod context;
+mod der;
+pub mod describe;
+mod error;
+pub mod http;
+mod sealed;
+pub mod server;
+pub mod spnego;
+
+#[doc(hidden)]
+pub mod fuzz;
+
+pub use context::{SecurityContext, Wrapped};
+pub use der::DerError;
+pub use error::Error;
+pub use sealed::{BodyClass, Sealed, SealedBodyError, Sealer, Unsealed};

@@ -1,0 +1,61 @@
+use crate::DerError;
+
+/// Authentication that did not come about.
+///
+/// Nothing in an error tells a secret; the texts of peers are shortened to what a log line can hold.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A header that is not `SCHEME base64`.
+    #[error("malformed authentication header: {0}")]
+    Header(&'static str),
+    /// A scheme that is not offered here.
+    #[error("authentication scheme {got:?} is not supported, expected Negotiate or Kerberos")]
+    Scheme {
+        /// What the peer named.
+        got: String,
+    },
+    /// A token that is larger than any legitimate one.
+    #[error("authentication token of {got} bytes, expected at most {limit}")]
+    TooLarge {
+        /// Its size in bytes.
+        got: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// A SPNEGO token that cannot be read.
+    #[error("malformed SPNEGO token: {0}")]
+    Malformed(#[from] DerError),
+    /// The peer's token belongs to another step of the exchange.
+    #[error("expected {expected}, got {got}")]
+    Unexpected {
+        /// What belongs here.
+        expected: &'static str,
+        /// What came.
+        got: &'static str,
+    },
+    /// No mechanism that both ends have.
+    #[error("no common mechanism: the peer offers {offered}")]
+    NoCommonMechanism {
+        /// The peer's mechanisms, for people.
+        offered: String,
+    },
+    /// The server refused and said no more.
+    #[error("the server refused the credentials")]
+    Rejected,
+    /// The server answered without proving its own identity.
+    #[error("the server did not prove its identity")]
+    NotMutual,
+    /// The server offers none of our schemes.
+    #[error("the server offers {offered}, expected Negotiate or Kerberos")]
+    NotOffered {
+        /// The schemes that it offers, or "no authentication".
+        offered: String,
+    },
+    /// The list of mechanisms was not protected although it had to be (RFC 4178 section 5).
+    #[error("the mechanism list is not protected: mechListMIC is missing")]
+    MicMissing,
+    /// Kerberos refused; the reason is inside.
+    #[error(transparent)]
+    Kerberos(#[from] hop_kerberos::Error),
+}

@@ -1,0 +1,36 @@
+//! Fuzz targets as functions.
+
+use crate::{
+    http::{self, Scheme},
+    sealed::{Frame, parse_content_type},
+    spnego::Token,
+};
+
+/// A SPNEGO token: decode, encode, decode again.
+pub fn fuzz_spnego(data: &[u8]) {
+    if let Ok(token) = Token::decode(data) {
+        assert_eq!(Token::decode(&token.encode()).as_ref(), Ok(&token));
+    }
+    let _ = crate::describe::describe(data);
+}
+
+/// A sealed body: one line of content type, then the body.
+pub fn fuzz_sealed_body(data: &[u8]) {
+    let end = data.iter().position(|b| *b == b'\n').unwrap_or(0);
+    let (content_type, body) = data.split_at(end);
+    let body = body.get(1..).unwrap_or_default();
+    let Ok((class, boundary)) = parse_content_type(&String::from_utf8_lossy(content_type)) else { return };
+    let Ok(frame) = Frame::decode(class, &boundary, body) else { return };
+    let again = frame.encode();
+    assert_eq!(Frame::decode(class, "Encrypted Boundary", &again).ok(), Some(frame));
+}
+
+/// Authentication headers, both directions.
+pub fn fuzz_headers(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    if let Ok((scheme, token)) = http::parse_authorization(&text) {
+        let again = http::parse_authorization(&scheme.header(&token));
+        assert_eq!(again.ok(), Some((scheme, token)));
+    }
+    let _ = http::parse_www_authenticate(text.lines(), Scheme::Negotiate);
+}

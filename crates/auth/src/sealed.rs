@@ -1,0 +1,326 @@
+//! Sealed HTTP bodies ([MS-WSMV] 2.2.9.1): `multipart/encrypted` with one encrypted part.
+
+use crate::SecurityContext;
+
+/// The `protocol` of a sealed body ([MS-WSMV] 2.2.9.1.1.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum BodyClass {
+    /// `application/HTTP-SPNEGO-session-encrypted`, which goes with the scheme Negotiate.
+    #[default]
+    Spnego,
+    /// `application/HTTP-Kerberos-session-encrypted`, which goes with the scheme Kerberos.
+    Kerberos,
+}
+
+impl BodyClass {
+    /// The media type.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            BodyClass::Spnego => "application/HTTP-SPNEGO-session-encrypted",
+            BodyClass::Kerberos => "application/HTTP-Kerberos-session-encrypted",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        [BodyClass::Spnego, BodyClass::Kerberos].into_iter().find(|c| c.as_str().eq_ignore_ascii_case(text))
+    }
+
+    /// The value of the `Content-Type` header of a sealed body.
+    pub fn content_type(self) -> String {
+        format!("{MULTIPART};protocol=\"{}\";boundary=\"{BOUNDARY}\"", self.as_str())
+    }
+}
+
+/// What is wrong with a body that should be sealed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SealedBodyError {
+    /// Not sealed at all: plaintext after authentication.
+    #[error("the body is not sealed: expected multipart/encrypted, got {got}")]
+    Plaintext {
+        /// The content type that came, shortened.
+        got: String,
+    },
+    /// A body that breaks the framing.
+    #[error("malformed sealed body: {0}")]
+    Framing(&'static str),
+    /// The announced length is not the length of what was sealed.
+    #[error("sealed body announces {announced} bytes and holds {got}")]
+    Length {
+        /// The `Length` of the framing.
+        announced: usize,
+        /// The bytes that came out.
+        got: usize,
+    },
+    /// More than the limit.
+    #[error("body of {got} bytes, expected at most {limit}")]
+    TooLarge {
+        /// Its size in bytes.
+        got: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// Forged, altered, repeated or out of order: the security context refused it.
+    #[error("sealed body: {0}")]
+    Context(#[from] hop_kerberos::Error),
+}
+
+/// A sealed body on its way out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    /// The value of the `Content-Type` header.
+    pub content_type: String,
+    /// The HTTP body.
+    pub body: Vec<u8>,
+}
+
+/// What a sealed body held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsealed {
+    /// The media type of the content, such as `application/soap+xml;charset=UTF-8`.
+    pub content_type: String,
+    /// The content.
+    pub body: Vec<u8>,
+}
+
+/// Seals and unseals the bodies of one authenticated connection.
+///
+/// Bodies must be sealed in the order in which they are sent and unsealed in the order in which they arrive: the
+/// context counts them.
+#[derive(Debug)]
+pub struct Sealer {
+    context: Box<dyn SecurityContext>,
+    class: BodyClass,
+    limit: usize,
+}
+
+/// The largest content unless a caller sets another limit, in bytes.
+const DEFAULT_LIMIT: usize = 16 * 1024 * 1024;
+
+/// What framing and signature may add to the content, in bytes.
+const OVERHEAD: usize = 4096;
+
+impl Sealer {
+    /// A sealer on an established context.
+    pub fn new(context: Box<dyn SecurityContext>, class: BodyClass) -> Self {
+        Self { context, class, limit: DEFAULT_LIMIT }
+    }
+
+    /// Limits the content of bodies that are unsealed, in bytes.
+    pub fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
+    /// The class that [`seal`](Self::seal) uses: the peer's last one, once it has sent a body.
+    pub fn class(&self) -> BodyClass {
+        self.class
+    }
+
+    /// Seals a body. `content_type` is the media type of the content.
+    pub fn seal(&mut self, content_type: &str, body: &[u8]) -> Result<Sealed, SealedBodyError> {
+        if content_type.contains(['\r', '\n']) {
+            return Err(SealedBodyError::Framing("line break in the content type"));
+        }
+        let wrapped = self.context.wrap(body)?;
+        let frame = Frame {
+            class: self.class,
+            content_type: content_type.to_owned(),
+            length: body.len() + wrapped.padding,
+            header: &wrapped.header,
+            ciphertext: &wrapped.body,
+        };
+        Ok(Sealed { content_type: self.class.content_type(), body: frame.encode() })
+    }
+
+    /// Unseals a body. `content_type` is the value of its `Content-Type` header, or empty without one.
+    ///
+    /// Anything that is not sealed is refused: once a connection is authenticated, plaintext may come from anyone.
+    pub fn unseal(&mut self, content_type: &str, body: &[u8]) -> Result<Unsealed, SealedBodyError> {
+        let (class, boundary) = parse_content_type(content_type)?;
+        let largest = self.limit.saturating_add(OVERHEAD);
+        if body.len() > largest {
+            return Err(SealedBodyError::TooLarge { got: body.len(), limit: largest });
+        }
+        let frame = Frame::decode(class, &boundary, body)?;
+        if frame.length > self.limit {
+            return Err(SealedBodyError::TooLarge { got: frame.length, limit: self.limit });
+        }
+        let content = self.context.unwrap(frame.header, frame.ciphertext)?;
+        if content.len() != frame.length {
+            return Err(SealedBodyError::Length { announced: frame.length, got: content.len() });
+        }
+        self.class = class;
+        Ok(Unsealed { content_type: frame.content_type, body: content })
+    }
+}
+
+const MULTIPART: &str = "multipart/encrypted";
+const BOUNDARY: &str = "Encrypted Boundary";
+
+/// Reads `multipart/encrypted;protocol="…";boundary="…"`, the parameters in any order and quoting.
+pub(crate) fn parse_content_type(value: &str) -> Result<(BodyClass, String), SealedBodyError> {
+    let mut parameters = value.split(';').map(str::trim);
+    let media = parameters.next().unwrap_or_default();
+    if !media.eq_ignore_ascii_case(MULTIPART) {
+        let got = if media.is_empty() {
+            "no content type".to_owned()
+        } else {
+            media.chars().filter(|c| !c.is_control()).take(80).collect()
+        };
+        return Err(SealedBodyError::Plaintext { got });
+    }
+    let (mut protocol, mut boundary) = (None, None);
+    for (name, value) in parameters.filter_map(|p| p.split_once('=')) {
+        let value = value.trim().trim_matches('"');
+        match name.trim().to_ascii_lowercase().as_str() {
+            "protocol" => protocol = Some(value),
+            "boundary" => boundary = Some(value),
+            _ => {}
+        }
+    }
+    let class = protocol
+        .and_then(BodyClass::parse)
+        .ok_or(SealedBodyError::Framing("the protocol is missing or not supported"))?;
+    let boundary = boundary.ok_or(SealedBodyError::Framing("the boundary is missing"))?;
+    if boundary.is_empty() || boundary.len() > 70 {
+        return Err(SealedBodyError::Framing("the boundary is empty or longer than 70 bytes"));
+    }
+    Ok((class, boundary.to_owned()))
+}
+
+/// The pieces of a sealed body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Frame<'a> {
+    pub(crate) class: BodyClass,
+    pub(crate) content_type: String,
+    /// The announced length of the content, padding included.
+    pub(crate) length: usize,
+    pub(crate) header: &'a [u8],
+    pub(crate) ciphertext: &'a [u8],
+}
+
+impl<'a> Frame<'a> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = format!(
+            "--{BOUNDARY}\r\n\
+             \tContent-Type: {}\r\n\
+             \tOriginalContent: type={};Length={}\r\n\
+             --{BOUNDARY}\r\n\
+             \tContent-Type: application/octet-stream\r\n",
+            self.class.as_str(),
+            self.content_type,
+            self.length,
+        )
+        .into_bytes();
+        out.reserve(self.header.len() + self.ciphertext.len() + 32);
+        out.extend((self.header.len() as u32).to_le_bytes());
+        out.extend(self.header);
+        out.extend(self.ciphertext);
+        out.extend(format!("--{BOUNDARY}--\r\n").into_bytes());
+        out
+    }
+
+    /// Reads one part pair. Tolerates a blank after the dashes of a boundary (Exchange writes one), any white space
+    /// before header lines, empty lines between them and a missing line break at the end.
+    pub(crate) fn decode(class: BodyClass, boundary: &str, body: &'a [u8]) -> Result<Self, SealedBodyError> {
+        let mut lines = Lines { rest: body };
+        lines.delimiter(boundary)?;
+        let mut content: Option<(String, usize)> = None;
+        loop {
+            let line = lines.next()?;
+            if is_delimiter(line, boundary) {
+                break;
+            }
+            match header_field(line) {
+                Some(("content-type", value)) if BodyClass::parse(value) != Some(class) => {
+                    return Err(SealedBodyError::Framing("the part's protocol differs from the body's"));
+                }
+                Some(("originalcontent", value)) => content = Some(parse_original_content(value)?),
+                _ => {}
+            }
+        }
+        let (content_type, length) = content.ok_or(SealedBodyError::Framing("OriginalContent is missing"))?;
+
+        loop {
+            match header_field(lines.next()?) {
+                Some(("content-type", value)) if value.eq_ignore_ascii_case("application/octet-stream") => {
+                    break;
+                }
+                Some(("content-type", _)) => {
+                    return Err(SealedBodyError::Framing("the second part is not application/octet-stream"));
+                }
+                _ => {}
+            }
+        }
+        let payload = strip_closing_delimiter(lines.rest, boundary)
+            .ok_or(SealedBodyError::Framing("the closing boundary is missing"))?;
+        let truncated = SealedBodyError::Framing("truncated inside the signature");
+        let Some((size, payload)) = payload.split_first_chunk::<4>() else { return Err(truncated) };
+        let size = usize::try_from(u32::from_le_bytes(*size)).unwrap_or(usize::MAX);
+        let Some((header, ciphertext)) = payload.split_at_checked(size) else { return Err(truncated) };
+        Ok(Self { class, content_type, length, header, ciphertext })
+    }
+}
+
+struct Lines<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Lines<'a> {
+    /// The next line without its line break; framing lines are short text.
+    fn next(&mut self) -> Result<&'a str, SealedBodyError> {
+        const LONGEST: usize = 512;
+        let window = self.rest.get(..LONGEST).unwrap_or(self.rest);
+        let end = window
+            .windows(2)
+            .position(|pair| pair == b"\r\n")
+            .ok_or(SealedBodyError::Framing("truncated, or a framing line is too long"))?;
+        let (line, rest) = self.rest.split_at_checked(end).unwrap_or_default();
+        self.rest = rest.get(2..).unwrap_or_default();
+        std::str::from_utf8(line).map_err(|_| SealedBodyError::Framing("a framing line is not text"))
+    }
+
+    fn delimiter(&mut self, boundary: &str) -> Result<(), SealedBodyError> {
+        if is_delimiter(self.next()?, boundary) {
+            Ok(())
+        } else {
+            Err(SealedBodyError::Framing("the body does not begin with the boundary"))
+        }
+    }
+}
+
+fn is_delimiter(line: &str, boundary: &str) -> bool {
+    line.strip_prefix("--").is_some_and(|rest| rest.trim() == boundary)
+}
+
+fn header_field(line: &str) -> Option<(&'static str, &str)> {
+    let (name, value) = line.split_once(':')?;
+    let name =
+        ["content-type", "originalcontent"].into_iter().find(|n| n.eq_ignore_ascii_case(name.trim()))?;
+    Some((name, value.trim()))
+}
+
+/// Reads `type=application/soap+xml;charset=UTF-8;Length=1234`.
+fn parse_original_content(value: &str) -> Result<(String, usize), SealedBodyError> {
+    let malformed = SealedBodyError::Framing("OriginalContent is not type=…;Length=…");
+    let (content_type, length) = match value.rsplit_once(';') {
+        Some((content_type, length)) => (content_type.trim(), length.trim()),
+        None => return Err(malformed),
+    };
+    let content_type = content_type.strip_prefix("type=");
+    let length = length.strip_prefix("Length=").filter(|l| l.bytes().all(|b| b.is_ascii_digit()));
+    match (content_type, length.and_then(|l| l.parse().ok())) {
+        (Some(content_type), Some(length)) if content_type.len() <= 256 => {
+            Ok((content_type.to_owned(), length))
+        }
+        _ => Err(malformed),
+    }
+}
+
+/// The ciphertext may hold anything, so the closing delimiter is looked for at the very end only.
+fn strip_closing_delimiter<'a>(payload: &'a [u8], boundary: &str) -> Option<&'a [u8]> {
+    let payload = payload.strip_suffix(b"\r\n").unwrap_or(payload);
+    let payload = payload.strip_suffix(b"--")?.strip_suffix(boundary.as_bytes())?;
+    payload.strip_suffix(b"--").or_else(|| payload.strip_suffix(b"-- "))
+}
