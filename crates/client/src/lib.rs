@@ -1,1 +1,21 @@
 //! The remoting client: runs commands and pipelines on other machines.
+//!
+//! * [`Hosts`] turns what was typed into a [`Target`].
+//! * [`transport::Transport`] carries SOAP bodies there and back; [`http::Http`] is the one for HTTP, with a
+//!   [`security::Security`] per connection.
+//! * [`winrs::Shell`] runs commands of a command shell.
+//!
+//! Every wait has a limit, and every failure is one [`Error`].
+#![forbid(unsafe_code)]
+
+mod error;
+pub mod fan_out;
+mod hosts;
+pub mod http;
+pub mod security;
+mod shell;
+pub mod transport;
+pub mod winrs;
+
+pub use error::{Cause, Error};
+pub use hosts::{DEFAULT_CONFIGURATION, DEFAULT_PORT, Hosts, Target};

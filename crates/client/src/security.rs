@@ -1,0 +1,48 @@
+//! Security of one HTTP connection, as far as HTTP needs it.
+
+use futures_util::future::BoxFuture;
+
+use crate::error::{Cause, Error};
+
+/// Makes the security of each new connection to one server.
+pub trait Provider: Send + Sync {
+    /// Security for a fresh connection. May fetch tickets; the caller limits the time.
+    fn begin(&self) -> BoxFuture<'_, Result<Box<dyn Security>, Error>>;
+}
+
+/// A body with its media type.
+#[derive(Clone, Debug)]
+pub struct Body {
+    /// `Content-Type`.
+    pub content_type: String,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// Security of one connection: first the token legs, then bodies both ways.
+pub trait Security: Send {
+    /// The value of the first `Authorization` header; `None` if there are no token legs.
+    ///
+    /// # Errors
+    /// No token can be made.
+    fn start(&mut self) -> Result<Option<String>, Cause>;
+
+    /// The values of the server's `WWW-Authenticate` headers, and whether it accepted (a status of 2xx). Returns
+    /// the next `Authorization` value, or `None` when both ends are done.
+    ///
+    /// # Errors
+    /// The server refused, did not prove its identity, or speaks another protocol.
+    fn handle(&mut self, challenges: &[&str], accepted: bool) -> Result<Option<String>, Cause>;
+
+    /// Seals a body.
+    ///
+    /// # Errors
+    /// The context cannot be used any more.
+    fn seal(&mut self, body: Body) -> Result<Body, Cause>;
+
+    /// Unseals an answer; one that is not sealed as agreed is an error.
+    ///
+    /// # Errors
+    /// Plaintext, forged or repeated.
+    fn unseal(&mut self, body: Body) -> Result<Body, Cause>;
+}

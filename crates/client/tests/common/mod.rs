@@ -1,0 +1,258 @@
+//! A server for tests: hyper, the wsman server machine, no security, and `/bin/sh` behind command shells.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, dead_code)]
+
+use std::{
+    collections::HashMap,
+    process::Stdio,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use hop_client::{
+    Cause, Error, Hosts, Target,
+    http::{Http, Settings},
+    security::{Body, Provider, Security},
+};
+use hop_wsman::{
+    CommandId, Signal,
+    server::{Caller, Config, ExchangeId, Output, ShellKey, Shells},
+};
+use http_body_util::{BodyExt as _, Full};
+use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::{io::AsyncReadExt as _, net::TcpListener, sync::oneshot};
+
+/// What a test can look at and bend.
+#[derive(Default)]
+pub struct Observed {
+    pub connections: AtomicUsize,
+    pub requests: AtomicUsize,
+    pub closed_shells: AtomicUsize,
+    /// Answers 401 to everything.
+    pub refuse: Mutex<Option<&'static str>>,
+    /// Closes the connection instead of answering the request with this number.
+    pub drop_request: AtomicUsize,
+}
+
+struct State {
+    shells: Shells<String>,
+    waiting: HashMap<ExchangeId, oneshot::Sender<(u16, Vec<u8>)>>,
+    children: HashMap<(ShellKey, CommandId), u32>,
+}
+
+pub struct TestServer {
+    pub port: u16,
+    pub observed: Arc<Observed>,
+    state: Arc<Mutex<State>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl TestServer {
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let observed = Arc::new(Observed::default());
+        let state = Arc::new(Mutex::new(State {
+            shells: Shells::new(Config::default()),
+            waiting: HashMap::new(),
+            children: HashMap::new(),
+        }));
+        let (observed_, state_) = (observed.clone(), state.clone());
+        let task = tokio::spawn(async move {
+            let ticker = state_.clone();
+            tokio::spawn(async move {
+                loop {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                    if Arc::strong_count(&ticker) == 1 {
+                        return;
+                    }
+                    ticker.lock().unwrap().shells.handle_timeout(Instant::now());
+                    pump(&ticker);
+                }
+            });
+            while let Ok((stream, _)) = listener.accept().await {
+                observed_.connections.fetch_add(1, Ordering::SeqCst);
+                let (observed, state) = (observed_.clone(), state_.clone());
+                tokio::spawn(async move {
+                    let service = service_fn(move |request| serve(request, observed.clone(), state.clone()));
+                    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+                });
+            }
+        });
+        Self { port, observed, state, task }
+    }
+
+    pub fn target(&self) -> Target {
+        let mut target = Hosts::default().resolve("servera.test").unwrap();
+        target.address = "127.0.0.1".to_owned();
+        target.port = self.port;
+        target
+    }
+
+    pub fn transport(&self) -> Arc<Http> {
+        Arc::new(Http::new(self.target(), Box::new(NoSecurity), quick()))
+    }
+
+    pub fn requests(&self) -> usize {
+        self.observed.requests.load(Ordering::SeqCst)
+    }
+
+    pub fn connections(&self) -> usize {
+        self.observed.connections.load(Ordering::SeqCst)
+    }
+
+    pub fn shells(&self) -> usize {
+        self.state.lock().unwrap().shells.len()
+    }
+
+    /// The process is gone: nothing listens and every connection is closed.
+    pub fn kill(self) {
+        self.task.abort();
+    }
+}
+
+pub fn quick() -> Settings {
+    Settings { connect: Duration::from_secs(2), network: Duration::from_secs(2), ..Settings::default() }
+}
+
+async fn serve(
+    request: Request<Incoming>,
+    observed: Arc<Observed>,
+    state: Arc<Mutex<State>>,
+) -> Result<Response<Full<Bytes>>, String> {
+    let number = observed.requests.fetch_add(1, Ordering::SeqCst) + 1;
+    let (parts, body) = request.into_parts();
+    assert!(parts.headers.contains_key("content-length"));
+    let body = body.collect().await.map_err(|e| e.to_string())?.to_bytes();
+    if observed.drop_request.load(Ordering::SeqCst) == number {
+        return Err("dropped".to_owned());
+    }
+    if let Some(reason) = *observed.refuse.lock().unwrap() {
+        let response = Response::builder()
+            .status(401)
+            .header("WWW-Authenticate", "Negotiate")
+            .header("Content-Type", "text/plain")
+            .body(Full::from(reason))
+            .unwrap();
+        return Ok(response);
+    }
+    let (send, receive) = oneshot::channel();
+    {
+        let mut state = state.lock().unwrap();
+        let caller = Caller { owner: "alice".to_owned(), name: "alice".to_owned(), address: None };
+        let id = state.shells.handle_request(&caller, &body, Instant::now(), &mut rand::rng());
+        state.waiting.insert(id, send);
+    }
+    pump(&state);
+    let (status, body) = receive.await.map_err(|e| e.to_string())?;
+    let response = Response::builder()
+        .status(status)
+        .header("Content-Type", "application/soap+xml;charset=UTF-8")
+        .body(body.into());
+    Ok(response.unwrap())
+}
+
+fn pump(shared: &Arc<Mutex<State>>) {
+    let mut guard = shared.lock().unwrap();
+    let state = &mut *guard;
+    while let Some(output) = state.shells.poll_output(&mut rand::rng()) {
+        let now = Instant::now();
+        match output {
+            Output::Respond { exchange, status, body } => {
+                if let Some(waiting) = state.waiting.remove(&exchange) {
+                    let _ = waiting.send((status, body));
+                }
+            }
+            Output::Open { exchange, .. } => state.shells.complete(exchange, Ok(()), now),
+            Output::Run { exchange, shell, command, line, .. } => {
+                state.shells.complete(exchange, Ok(()), now);
+                tokio::spawn(run(shared.clone(), shell, command, line.command));
+            }
+            Output::Input { exchange, .. } => state.shells.complete(exchange, Ok(()), now),
+            Output::Signal { exchange, shell, command, signal } => {
+                state.shells.complete(exchange, Ok(()), now);
+                if signal != Signal::Terminate
+                    && let Some(pid) = state.children.get(&(shell, command))
+                {
+                    std::process::Command::new("kill").arg(pid.to_string()).status().unwrap();
+                }
+            }
+            Output::Close { exchange, .. } => {
+                if let Some(exchange) = exchange {
+                    state.shells.complete(exchange, Ok(()), now);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+async fn run(state: Arc<Mutex<State>>, shell: ShellKey, command: CommandId, line: String) {
+    let mut child = tokio::process::Command::new("/bin/sh")
+        .args(["-c", &line])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    state.lock().unwrap().children.insert((shell, command), child.id().unwrap());
+    let (mut out, mut err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    let (mut from_out, mut from_err) = ([0; 8192], [0; 8192]);
+    let (mut out_open, mut err_open) = (true, true);
+    while out_open || err_open {
+        let (name, data) = tokio::select! {
+            n = out.read(&mut from_out), if out_open => {
+                let n = n.unwrap();
+                out_open = n > 0;
+                ("stdout", from_out[..n].to_vec())
+            }
+            n = err.read(&mut from_err), if err_open => {
+                let n = n.unwrap();
+                err_open = n > 0;
+                ("stderr", from_err[..n].to_vec())
+            }
+        };
+        state.lock().unwrap().shells.push_output(shell, Some(command), name, data, Instant::now());
+        pump(&state);
+    }
+    let code = child.wait().await.unwrap().code().unwrap_or(-1);
+    state.lock().unwrap().shells.finish_command(shell, command, code, Instant::now());
+    pump(&state);
+}
+
+/// Only here: no token, no seal.
+pub struct NoSecurity;
+
+impl Provider for NoSecurity {
+    fn begin(&self) -> BoxFuture<'_, Result<Box<dyn Security>, Error>> {
+        Box::pin(std::future::ready(Ok(Box::new(NoSecurity) as Box<dyn Security>)))
+    }
+}
+
+impl Security for NoSecurity {
+    fn start(&mut self) -> Result<Option<String>, Cause> {
+        Ok(None)
+    }
+
+    fn handle(&mut self, _: &[&str], _: bool) -> Result<Option<String>, Cause> {
+        Ok(None)
+    }
+
+    fn seal(&mut self, body: Body) -> Result<Body, Cause> {
+        Ok(body)
+    }
+
+    fn unseal(&mut self, body: Body) -> Result<Body, Cause> {
+        if body.content_type.starts_with("application/soap+xml") {
+            Ok(body)
+        } else {
+            Err("not an envelope".into())
+        }
+    }
+}
