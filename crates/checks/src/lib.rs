@@ -1,1 +1,30 @@
-//! Checks over the whole workspace; see `tests/`.
+//! The fuzz targets of all crates in one table: `tests/fuzz.rs` runs them over their corpora, `fuzz/` under a
+//! coverage-guided fuzzer.
+#![forbid(unsafe_code)]
+
+/// One fuzz target.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct Target {
+    /// The folder of the crate under `crates/`.
+    pub of: &'static str,
+    /// The function's name without `fuzz_`; its corpus is `crates/OF/tests/corpus/NAME`.
+    pub name: &'static str,
+    /// Decodes, and where that succeeds encodes and decodes again; panics where the two differ.
+    pub run: fn(&[u8]),
+}
+
+macro_rules! targets {
+    ($($folder:literal $module:path { $($name:literal $function:ident),* $(,)? })*) => {
+        /// Every target there is; `tests/fuzz.rs` checks that none is missing.
+        pub const TARGETS: &[Target] = &[$($({
+            use $module as module;
+            Target { of: $folder, name: $name, run: module::$function }
+        }),*),*];
+    };
+}
+
+targets! {
+    "delegation" hop_delegation::fuzz { "reason" fuzz_reason, "session_report" fuzz_session_report }
+    "wsman" hop_wsman::fuzz { "request" fuzz_request, "response" fuzz_response }
+}

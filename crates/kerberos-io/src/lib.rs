@@ -1,1 +1,23 @@
-//! KDC transports, credential caches, keytabs and krb5.conf on disk.
+//! Kerberos meets the world: KDCs over UDP and TCP, credential caches, keytabs and krb5.conf on disk.
+//!
+//! The protocol itself, sans-IO, is in [`hop_kerberos`]; here are sockets, files and the clock. Nothing here reads
+//! the process's environment behind the caller's back: an [`Environment`] is read once and passed about, so that
+//! many sessions with different identities fit into one process.
+#![forbid(unsafe_code)]
+
+mod ccache;
+//mod client;
+mod environment;
+mod error;
+mod files;
+mod keytab;
+mod serve;
+mod transport;
+
+pub use ccache::FileCcache;
+//pub use client::{KdcClient, Proof, TgtOptions};
+pub use environment::Environment;
+pub use error::{AttemptError, Error};
+pub use keytab::{keytab_path, load_keytab, save_keytab};
+pub use serve::KdcListener;
+pub use transport::Timing;

@@ -63,7 +63,6 @@ pub(crate) mod pa {
     pub(crate) const TGS_REQ: i32 = 1;
     pub(crate) const ENC_TIMESTAMP: i32 = 2;
     pub(crate) const ETYPE_INFO2: i32 = 19;
-    pub(crate) const PAC_REQUEST: i32 = 128;
 }
 
 #[derive(AsnType, Clone, Debug, Decode, Encode, PartialEq, Eq)]

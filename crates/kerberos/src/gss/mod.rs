@@ -1,11 +1,24 @@
 //! The Kerberos GSS-API mechanism (RFC 4121): context establishment and per-message protection.
 //!
-//! An initiator and an acceptor make an established [`Context`] out of one token each way.
+//! [`Initiator`] and [`Acceptor`] make an established [`Context`] out of one token each way.
+
+mod acceptor;
+mod checksum;
+mod context;
+mod export;
+mod initiator;
+pub(crate) mod token;
+mod window;
 
 use std::time::Duration;
 
 use bitflags::bitflags;
 
+pub use acceptor::Acceptor;
+pub use context::{Context, Role, Unwrapped};
+pub use initiator::{ExpectApRep, Initiator};
+
+use crate::ap::DEFAULT_CLOCK_SKEW;
 use crate::{Credential, Error, Principal, TicketFlags};
 
 bitflags! {
@@ -81,16 +94,20 @@ pub struct AcceptorOptions {
     pub clock_skew: Duration,
     /// What to do about channel bindings.
     pub binding_policy: BindingPolicy,
-    /// The bindings of this connection, if it has any.
+    /// The bindings of this connection. Without any (no TLS) there is nothing to compare and no policy applies.
     pub channel_bindings: Option<ChannelBindings>,
+    /// The services this acceptor answers to, by the first component of the ticket's name and without regard to
+    /// case, such as `HTTP`. Empty means every service there is a key for.
+    pub services: Vec<String>,
 }
 
 impl Default for AcceptorOptions {
     fn default() -> Self {
         Self {
-            clock_skew: Duration::from_secs(300),
+            clock_skew: DEFAULT_CLOCK_SKEW,
             binding_policy: BindingPolicy::default(),
             channel_bindings: None,
+            services: Vec::new(),
         }
     }
 }
@@ -110,7 +127,7 @@ pub struct Accepted {
     pub ticket_flags: TicketFlags,
     /// The client's ticket to this service with its session key: the evidence S4U2Proxy needs.
     pub evidence: Credential,
-    /// The delegated TGT, if one came.
+    /// The delegated TGT, if one came. Whose it is stands in it; usually, not necessarily, the client's.
     pub delegated: Option<Credential>,
     /// The flags the client set.
     pub gss_flags: GssFlags,
@@ -118,25 +135,12 @@ pub struct Accepted {
     pub delegation_requested: bool,
 }
 
-/// An established security context (RFC 4121).
-#[derive(Debug)]
-pub struct Context {
-    flags: GssFlags,
-}
-
-impl Context {
-    /// The flags the context was established with.
-    pub fn flags(&self) -> GssFlags {
-        self.flags
-    }
-}
-
 /// A token that could not be accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{error}")]
 pub struct Refused {
     /// Why.
-    pub error: Error,
+    pub error: Box<Error>,
     /// A KRB-ERROR token for the initiator, where one makes sense.
     pub reply: Option<Vec<u8>>,
 }

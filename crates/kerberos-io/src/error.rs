@@ -1,0 +1,195 @@
+//! What can go wrong between us, the KDCs and the disk.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use hop_kerberos::Principal;
+use hop_kerberos::ccache::CcacheError;
+use hop_kerberos::config::ConfigError;
+use hop_kerberos::keytab::KeytabError;
+
+/// Every failure of this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// None of the files that `KRB5_CONFIG` names exists.
+    #[error("no configuration file: {0}")]
+    NoConfig(String),
+    /// A krb5.conf cannot be understood.
+    #[error("{}: {source}", path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: ConfigError,
+    },
+    /// The user has no credential cache.
+    #[error("no credential cache: {} does not exist", path.display())]
+    NoCcache {
+        /// Where it would be.
+        path: PathBuf,
+    },
+    /// A credential cache of a kind that is not kept in a file.
+    #[error("credential caches of type {kind} are not supported, expected FILE or DIR")]
+    CcacheType {
+        /// The type in the cache's name.
+        kind: String,
+    },
+    /// A credential cache cannot be understood.
+    #[error("{}: {source}", path.display())]
+    Ccache {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: CcacheError,
+    },
+    /// A keytab of a kind that is not kept in a file.
+    #[error("keytabs of type {kind} are not supported, expected FILE")]
+    KeytabType {
+        /// The type in the keytab's name.
+        kind: String,
+    },
+    /// A keytab cannot be understood.
+    #[error("{}: {source}", path.display())]
+    Keytab {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: KeytabError,
+    },
+    /// A keytab has no key for the client.
+    #[error("the keytab has no usable key for {principal}")]
+    NoKey {
+        /// The client.
+        principal: Principal,
+    },
+    /// The configuration names no KDC for a realm.
+    #[error("no kdc known for realm {realm}")]
+    NoKdc {
+        /// The realm.
+        realm: String,
+    },
+    /// No KDC of the realm gave a usable answer.
+    #[error("no kdc of realm {realm} could be used: {}", failures(.attempts))]
+    KdcUnreachable {
+        /// The realm.
+        realm: String,
+        /// Every KDC tried, and why it did not do.
+        attempts: Vec<(String, AttemptError)>,
+    },
+    /// Nothing says which realm a host belongs to.
+    #[error("no realm known for host {host} and no default realm")]
+    NoRealm {
+        /// The host.
+        host: String,
+    },
+    /// The cache has no ticket-granting ticket.
+    #[error("{client} has no ticket-granting ticket for realm {realm}")]
+    NoTgt {
+        /// The cache's principal.
+        client: Principal,
+        /// The realm of the ticket-granting service.
+        realm: String,
+    },
+    /// The ticket-granting ticket has expired.
+    #[error("the ticket-granting ticket of {client} has expired")]
+    TgtExpired {
+        /// The cache's principal.
+        client: Principal,
+    },
+    /// The way from realm to realm is too long, or goes in a circle.
+    #[error("no way from realm {from} to {server}: too many referrals")]
+    Referrals {
+        /// Where it began.
+        from: String,
+        /// The service asked for.
+        server: Principal,
+    },
+    /// The password is wrong.
+    #[error("wrong password for {client}")]
+    WrongPassword {
+        /// The client.
+        client: Principal,
+    },
+    /// The KDC does not know the client.
+    #[error("the kdc does not know the client {client}")]
+    UnknownClient {
+        /// The client.
+        client: Principal,
+    },
+    /// The KDC does not know the service.
+    #[error("the kdc does not know the service {server}")]
+    UnknownServer {
+        /// The service.
+        server: Principal,
+    },
+    /// Our clock and the KDC's are too far apart.
+    #[error("the clocks of this machine and of the kdc of {realm} differ too much")]
+    Skew {
+        /// The KDC's realm.
+        realm: String,
+        /// How far apart they are, if the KDC told its time.
+        difference: Option<Duration>,
+    },
+    /// The protocol went wrong, or the KDC refused.
+    #[error(transparent)]
+    Kerberos(#[from] hop_kerberos::Error),
+}
+
+/// Why one attempt at one KDC failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AttemptError {
+    /// The host name has no address.
+    #[error("name not found: {0}")]
+    Name(io::Error),
+    /// The network says no.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// No answer in time.
+    #[error("no answer within {} s", .0.as_secs())]
+    Timeout(Duration),
+    /// An answer that is no Kerberos message.
+    #[error("expected a kerberos message, got {length} bytes of something else")]
+    Garbage {
+        /// How long the answer was.
+        length: usize,
+    },
+    /// An answer longer than any real one.
+    #[error("expected an answer of at most {limit} bytes, got {length}")]
+    TooLong {
+        /// The announced length.
+        length: usize,
+        /// The most that is read.
+        limit: usize,
+    },
+    /// The KDC says that it cannot serve now.
+    #[error("the kdc says that it is not available")]
+    Unavailable,
+}
+
+impl Error {
+    pub(crate) fn io(path: &Path, source: io::Error) -> Self {
+        Self::Io { path: path.to_owned(), source }
+    }
+}
+
+fn failures(attempts: &[(String, AttemptError)]) -> String {
+    let mut text = String::new();
+    for (index, (kdc, error)) in attempts.iter().enumerate() {
+        if index > 0 {
+            text.push_str("; ");
+        }
+        text.push_str(&format!("{kdc}: {error}"));
+    }
+    text
+}

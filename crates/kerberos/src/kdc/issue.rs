@@ -1,0 +1,268 @@
+//! Issuing the tickets that the ticket-granting service hands out (RFC 4120 3.3.3).
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rand_core::CryptoRng;
+
+use super::{Database, Entry, EntryFlags, EntryKey, Policy, Refusal, whole_seconds};
+use crate::{
+    AuthorizationData, Credential, EncTicketPart, EncryptionKey, EncryptionType, Error, ErrorCode,
+    HostAddress, KdcOptions, Principal, TicketFlags,
+};
+
+/// Where the ticket-granting service has its tickets from.
+pub trait TicketSource {
+    /// The ticket that a client wishes for. Who asks has been checked; what may be had is the source's to decide.
+    ///
+    /// # Errors
+    /// A [`Refusal`], which the client gets as KRB-ERROR.
+    fn ticket(
+        &mut self,
+        request: &TicketRequest,
+        database: &dyn Database,
+        now: SystemTime,
+        rng: &mut dyn CryptoRng,
+    ) -> Result<Credential, Refusal>;
+}
+
+/// A wish for a ticket, by somebody whose ticket-granting ticket has been checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TicketRequest {
+    /// Who asks.
+    pub client: Principal,
+    /// For which service.
+    pub server: Principal,
+    /// The options asked for.
+    pub options: KdcOptions,
+    /// Until when it should be valid; the epoch means as long as possible.
+    pub till: SystemTime,
+    /// Until when it should be renewable.
+    pub renew_till: Option<SystemTime>,
+    /// The session key types that the client can use, in order of preference.
+    pub etypes: Vec<EncryptionType>,
+    /// The addresses it should be bound to; for forwarded and proxy tickets only.
+    pub addresses: Vec<HostAddress>,
+    /// Authorization data to add.
+    pub authorization_data: Vec<AuthorizationData>,
+    /// The opened ticket-granting ticket.
+    pub tgt: EncTicketPart,
+    /// What that ticket is for: the realm's ticket-granting service, or what is to be renewed.
+    pub tgt_server: Principal,
+    /// The session key to seal the ticket with instead of the service's own (user-to-user).
+    pub seal_with: Option<EncryptionKey>,
+}
+
+/// Issues tickets by the keys in the database.
+#[derive(Debug, Clone, Copy)]
+pub struct Issuer {
+    policy: Policy,
+}
+
+impl Issuer {
+    /// An issuer that keeps to this policy.
+    pub fn new(policy: Policy) -> Self {
+        Self { policy }
+    }
+}
+
+impl TicketSource for Issuer {
+    fn ticket(
+        &mut self,
+        request: &TicketRequest,
+        database: &dyn Database,
+        now: SystemTime,
+        rng: &mut dyn CryptoRng,
+    ) -> Result<Credential, Refusal> {
+        let now = whole_seconds(now);
+        let server = find_service(request, database)?;
+        let (flags, addresses) = flags_and_addresses(request, &server)?;
+        let tgt = &request.tgt;
+        let renewing = request.options.contains(KdcOptions::RENEW);
+        let (start, end, renew) = if renewing {
+            renewed_times(tgt, now)?
+        } else {
+            let end =
+                end_time(request.till, now, self.policy.max_life, [server.max_life, None]).min(tgt.end_time);
+            let wanted = request
+                .options
+                .contains(KdcOptions::RENEWABLE)
+                .then(|| request.renew_till.unwrap_or(request.till))
+                .filter(|_| tgt.flags.contains(TicketFlags::RENEWABLE))
+                .filter(|_| !server.flags.contains(EntryFlags::DISALLOW_RENEWABLE));
+            let limits = [server.max_renewable_life, None];
+            let renew = renew_till(wanted, now, end, self.policy.max_renewable_life, limits)
+                .zip(tgt.renew_till)
+                .map(|(wanted, limit)| wanted.min(limit));
+            (now, end, renew)
+        };
+        if end <= now {
+            return Err(Refusal::new(ErrorCode::KDC_ERR_NEVER_VALID, "the requested end time has passed"));
+        }
+        let mut flags = flags;
+        flags.set(TicketFlags::RENEWABLE, renew.is_some());
+        let mut authorization_data = tgt.authorization_data.clone();
+        authorization_data.extend(request.authorization_data.iter().cloned());
+        let generic = |_| Refusal::new(ErrorCode::KDC_ERR_ETYPE_NOSUPP, "no usable encryption type");
+        let part = EncTicketPart {
+            flags,
+            session_key: new_session_key(&request.etypes, rng)?,
+            client: request.client.clone(),
+            transited_type: tgt.transited_type,
+            transited: tgt.transited.clone(),
+            auth_time: tgt.auth_time,
+            start_time: Some(start),
+            end_time: end,
+            renew_till: renew,
+            addresses,
+            authorization_data,
+        };
+        let (key, kvno) = match &request.seal_with {
+            Some(key) => (key.clone(), None),
+            None => ticket_key(&server).map(|key| (key.key.clone(), Some(key.kvno)))?,
+        };
+        let ticket = part
+            .seal(server.principal.clone(), &key, kvno, rng)
+            .and_then(|ticket| ticket.to_der())
+            .map_err(generic)?;
+        let mut credential = part.to_credential(&ticket, server.principal);
+        credential.is_skey = request.seal_with.is_some();
+        Ok(credential)
+    }
+}
+
+fn find_service(request: &TicketRequest, database: &dyn Database) -> Result<Entry, Refusal> {
+    let entry = database
+        .lookup(&request.server)
+        .ok_or(Refusal::new(ErrorCode::KDC_ERR_S_PRINCIPAL_UNKNOWN, "server not found"))?;
+    if entry.flags.contains(EntryFlags::LOCKED) {
+        return Err(Refusal::new(ErrorCode::KDC_ERR_SERVICE_REVOKED, "the service is locked"));
+    }
+    if entry.flags.contains(EntryFlags::DISALLOW_SERVICE) && request.seal_with.is_none() {
+        return Err(Refusal::new(ErrorCode::KDC_ERR_MUST_USE_USER2USER, "not a service"));
+    }
+    // A locked account loses its tickets' use as soon as a new one is asked for.
+    match database.lookup(&request.client) {
+        Some(client) if client.flags.contains(EntryFlags::LOCKED) => {
+            Err(Refusal::new(ErrorCode::KDC_ERR_CLIENT_REVOKED, "the account is locked"))
+        }
+        _ => Ok(entry),
+    }
+}
+
+/// What was asked for, as far as the ticket-granting ticket allows: a wish that it does not allow is refused.
+fn flags_and_addresses(
+    request: &TicketRequest,
+    server: &Entry,
+) -> Result<(TicketFlags, Vec<HostAddress>), Refusal> {
+    let (options, tgt) = (request.options, &request.tgt);
+    let bad = |text| Err(Refusal::new(ErrorCode::KDC_ERR_BADOPTION, text));
+    let mut flags = tgt.flags
+        & (TicketFlags::PRE_AUTHENT | TicketFlags::HW_AUTHENT | TicketFlags::FORWARDED | TicketFlags::PROXY);
+    if options.intersects(KdcOptions::POSTDATED | KdcOptions::ALLOW_POSTDATE | KdcOptions::VALIDATE) {
+        return Err(Refusal::new(
+            ErrorCode::KDC_ERR_CANNOT_POSTDATE,
+            "tickets for the future are not issued",
+        ));
+    }
+    if options.contains(KdcOptions::CNAME_IN_ADDL_TKT) {
+        return bad("constrained delegation is not offered");
+    }
+    if options.contains(KdcOptions::RENEW) {
+        // The same ticket again, times apart.
+        return match request.server == request.tgt_server {
+            true => Ok((tgt.flags, tgt.addresses.clone())),
+            false => {
+                Err(Refusal::new(ErrorCode::KDC_ERR_SERVER_NOMATCH, "another ticket than the renewed one"))
+            }
+        };
+    }
+    if options.contains(KdcOptions::FORWARDABLE) {
+        if !tgt.flags.contains(TicketFlags::FORWARDABLE) {
+            return bad("the ticket is not forwardable");
+        }
+        flags.set(TicketFlags::FORWARDABLE, !server.flags.contains(EntryFlags::DISALLOW_FORWARDABLE));
+    }
+    if options.contains(KdcOptions::PROXIABLE) {
+        if !tgt.flags.contains(TicketFlags::PROXIABLE) {
+            return bad("the ticket is not proxiable");
+        }
+        flags.set(TicketFlags::PROXIABLE, !server.flags.contains(EntryFlags::DISALLOW_PROXIABLE));
+    }
+    let mut addresses = tgt.addresses.clone();
+    if options.contains(KdcOptions::FORWARDED) {
+        if !tgt.flags.contains(TicketFlags::FORWARDABLE) {
+            return bad("the ticket is not forwardable");
+        }
+        flags |= TicketFlags::FORWARDED;
+        addresses = request.addresses.clone();
+    }
+    if options.contains(KdcOptions::PROXY) {
+        if !tgt.flags.contains(TicketFlags::PROXIABLE) || server.principal.is_krbtgt() {
+            return bad("the ticket is not proxiable");
+        }
+        flags |= TicketFlags::PROXY;
+        addresses = request.addresses.clone();
+    }
+    flags.set(TicketFlags::OK_AS_DELEGATE, server.flags.contains(EntryFlags::OK_AS_DELEGATE));
+    flags |= TicketFlags::TRANSITED_POLICY_CHECKED;
+    Ok((flags, addresses))
+}
+
+/// From now on for as long as the old ticket lived, but not beyond the end of renewal.
+fn renewed_times(
+    tgt: &EncTicketPart,
+    now: SystemTime,
+) -> Result<(SystemTime, SystemTime, Option<SystemTime>), Refusal> {
+    let limit = tgt
+        .renew_till
+        .filter(|_| tgt.flags.contains(TicketFlags::RENEWABLE))
+        .ok_or(Refusal::new(ErrorCode::KDC_ERR_BADOPTION, "the ticket is not renewable"))?;
+    if limit <= now {
+        return Err(Refusal::new(ErrorCode::KRB_AP_ERR_TKT_EXPIRED, "the time of renewal is over"));
+    }
+    let life = tgt.end_time.duration_since(tgt.start_time.unwrap_or(tgt.auth_time)).unwrap_or_default();
+    Ok((now, (now + life).min(limit), Some(limit)))
+}
+
+/// When a new ticket ends: as asked, within the limits. The epoch asks for as long as possible.
+pub(super) fn end_time(
+    till: SystemTime,
+    start: SystemTime,
+    realm_limit: Duration,
+    limits: [Option<Duration>; 2],
+) -> SystemTime {
+    let limit = limits.into_iter().flatten().fold(realm_limit, Duration::min);
+    match till == UNIX_EPOCH {
+        true => start + limit,
+        false => till.min(start + limit),
+    }
+}
+
+/// Until when a new ticket is renewable: as asked, within the limits; not at all if that is no longer than the
+/// ticket's own life.
+pub(super) fn renew_till(
+    wanted: Option<SystemTime>,
+    start: SystemTime,
+    end: SystemTime,
+    realm_limit: Duration,
+    limits: [Option<Duration>; 2],
+) -> Option<SystemTime> {
+    let till = end_time(wanted?, start, realm_limit, limits);
+    (till > end).then_some(till)
+}
+
+/// A fresh session key of the first type in the client's list that can be used.
+pub(super) fn new_session_key(
+    etypes: &[EncryptionType],
+    rng: &mut dyn CryptoRng,
+) -> Result<EncryptionKey, Refusal> {
+    let none = Refusal::new(ErrorCode::KDC_ERR_ETYPE_NOSUPP, "no common encryption type");
+    let etype = etypes.iter().copied().find(|etype| etype.is_supported()).ok_or(none)?;
+    EncryptionKey::random(etype, rng).map_err(|_: Error| none)
+}
+
+/// The key that tickets for a service are sealed with.
+pub(super) fn ticket_key(server: &Entry) -> Result<&EntryKey, Refusal> {
+    server.current_keys().next().ok_or(Refusal::new(ErrorCode::KDC_ERR_NULL_KEY, "the service has no key"))
+}
