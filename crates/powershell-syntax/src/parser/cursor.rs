@@ -151,7 +151,7 @@ impl Parser<'_> {
             Some(c) if is_name_start(c) => {}
             _ => return String::new(),
         }
-        let word: String = self.rest().chars().take_while(|c| !ends_word(*c)).collect();
+        let word: String = self.rest().chars().take_while(|c| !ends_word(*c) && *c != '[').collect();
         word.to_ascii_lowercase()
     }
 

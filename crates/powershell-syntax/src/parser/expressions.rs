@@ -125,7 +125,7 @@ impl Parser<'_> {
         let (op, precedence, len) = match c {
             '.' if next == Some('.') => (B::Range, RANGE, 2),
             '?' if next == Some('?') && self.peek_nth(2) != Some('=') => (B::Coalesce, COALESCE, 2),
-            '*' if next != Some('=') => (B::Mul, MULTIPLICATIVE, 1),
+            '*' if !matches!(next, Some('=' | '>')) => (B::Mul, MULTIPLICATIVE, 1),
             '/' if next != Some('=') => (B::Div, MULTIPLICATIVE, 1),
             '%' if next != Some('=') => (B::Rem, MULTIPLICATIVE, 1),
             '+' if next != Some('=') && next != Some('+') => (B::Add, ADDITIVE, 1),
@@ -529,11 +529,12 @@ impl Parser<'_> {
     }
 
     fn check_duplicate_key(&mut self, pairs: &[(Expr, crate::ast::Statement)], key: &Expr) {
-        let same = |a: &Expr, b: &Expr| match (&a.kind, &b.kind) {
-            (ExprKind::String(a, _), ExprKind::String(b, _)) => a.eq_ignore_ascii_case(b),
-            (ExprKind::Number(a), ExprKind::Number(b)) => a == b,
-            _ => false,
+        let text_of = |e: &Expr| match &e.kind {
+            ExprKind::String(s, _) => Some(s.clone()),
+            ExprKind::Number(_) => Some(self.source.slice(e.span).to_string()),
+            _ => None,
         };
+        let same = |a: &Expr, b: &Expr| matches!((text_of(a), text_of(b)), (Some(a), Some(b)) if a.eq_ignore_ascii_case(&b));
         if pairs.iter().any(|(k, _)| same(k, key)) {
             let text = match &key.kind {
                 ExprKind::String(s, _) => s.clone(),
@@ -616,12 +617,6 @@ impl Parser<'_> {
                         }
                         continue;
                     }
-                    let dotted = self.peek() == Some('.')
-                        && self.peek_nth(1).is_some_and(|c| is_name_start(c) || c == '$');
-                    let static_member = self.at("::") && self.peek_nth(2).is_some_and(is_name_start);
-                    if dotted || static_member {
-                        continue;
-                    }
                     self.pos = before;
                     return Ok(expr);
                 }
@@ -641,7 +636,7 @@ impl Parser<'_> {
         self.peek_nth(skip).is_some_and(|c| {
             is_name_start(c)
                 || c.is_ascii_digit()
-                || matches!(c, '$' | '(' | '\n' | '\r')
+                || matches!(c, '$' | '(' | '{' | '\n' | '\r')
                 || is_single_quote(c)
                 || is_double_quote(c)
                 || is_blank(c)

@@ -1,6 +1,7 @@
 //! The parser: recursive descent straight over the text, because how a piece of text is cut into
 //! tokens depends on where the parser stands (expression, command argument, type name).
 
+mod classes;
 mod commands;
 mod cursor;
 mod expressions;

@@ -380,10 +380,6 @@ impl Parts {
         self.text.push(c);
     }
 
-    pub(crate) fn push_str(&mut self, s: &str) {
-        self.text.push_str(s);
-    }
-
     pub(crate) fn expr(&mut self, expr: Expr) {
         if !self.text.is_empty() {
             self.parts.push(StringPart::Text(std::mem::take(&mut self.text)));

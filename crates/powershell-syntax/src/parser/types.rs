@@ -227,6 +227,15 @@ impl Parser<'_> {
                     let operand = self.unary(true)?;
                     self.leave();
                     let span = Span::new(start, operand.span.end as usize);
+                    if type_name.name.eq_ignore_ascii_case("ordered")
+                        && !matches!(operand.kind, ExprKind::Hashtable(_))
+                    {
+                        self.report(
+                            span,
+                            "OrderedAttributeOnlyOnHashLiteralNode",
+                            "The ordered attribute can be specified only on a hash literal node.",
+                        );
+                    }
                     return Ok(Some(Expr { span, kind: ExprKind::Cast(type_name, Box::new(operand)) }));
                 }
                 self.pos = after;
