@@ -147,7 +147,7 @@ fn element(
         element.attributes.push(Attribute {
             namespace: bound(namespace)?,
             name: local.as_ref().to_owned(),
-            value: attribute.normalized_value(XmlVersion::Implicit1_0).map_err(malformed)?.into_owned(),
+            value: legal(&attribute.normalized_value(XmlVersion::Implicit1_0).map_err(malformed)?)?.to_owned(),
         });
     }
     Ok(element)
@@ -162,12 +162,25 @@ fn bound(result: ResolveResult<'_>) -> Result<String, ParseError> {
 }
 
 fn append(stack: &mut [Element], text: &str) -> Result<(), ParseError> {
+    let text = legal(text)?;
     match stack.last_mut() {
         Some(element) => element.text.push_str(text),
         None if text.trim().is_empty() => {}
         None => return Err(ParseError::Malformed("text outside the root element".into())),
     }
     Ok(())
+}
+
+/// The text, unless it holds what XML 1.0 has no way to carry, not even as a character reference.
+fn legal(text: &str) -> Result<&str, ParseError> {
+    match text.chars().find(|c| is_illegal(*c)) {
+        Some(c) => Err(ParseError::Malformed(format!("the character U+{:04X}", u32::from(c)))),
+        None => Ok(text),
+    }
+}
+
+fn is_illegal(c: char) -> bool {
+    matches!(c, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}')
 }
 
 fn malformed(error: quick_xml::Error) -> ParseError {
@@ -245,7 +258,7 @@ fn escape(text: &str, out: &mut String) {
             '\t' => out.push_str("&#9;"),
             '\n' => out.push_str("&#10;"),
             '\r' => out.push_str("&#13;"),
-            '\0'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
+            c if is_illegal(c) => out.push('\u{fffd}'),
             c => out.push(c),
         }
     }
