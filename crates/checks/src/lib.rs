@@ -25,6 +25,7 @@ macro_rules! targets {
 }
 
 targets! {
+    "clixml" hop_clixml::fuzz { "document" fuzz_document, "value" fuzz_value }
     "delegation" hop_delegation::fuzz { "reason" fuzz_reason, "session_report" fuzz_session_report }
     "wsman" hop_wsman::fuzz { "request" fuzz_request, "response" fuzz_response }
 }
