@@ -86,12 +86,6 @@ pub enum Error {
         /// Every KDC tried, and why it did not do.
         attempts: Vec<(String, AttemptError)>,
     },
-    /// Nothing says which realm a host belongs to.
-    #[error("no realm known for host {host} and no default realm")]
-    NoRealm {
-        /// The host.
-        host: String,
-    },
     /// The cache has no ticket-granting ticket.
     #[error("{client} has no ticket-granting ticket for realm {realm}")]
     NoTgt {
@@ -117,6 +111,30 @@ pub enum Error {
     /// The password is wrong.
     #[error("wrong password for {client}")]
     WrongPassword {
+        /// The client.
+        client: Principal,
+    },
+    /// The key in the keytab is not the one that the KDC has.
+    #[error("the key of {client} in the keytab is not the one the kdc has")]
+    WrongKey {
+        /// The client.
+        client: Principal,
+    },
+    /// The password must be changed first.
+    #[error("the password of {client} has expired")]
+    PasswordExpired {
+        /// The client.
+        client: Principal,
+    },
+    /// The account is locked, disabled or has expired.
+    #[error("the account of {client} is locked, disabled or has expired")]
+    ClientRevoked {
+        /// The client.
+        client: Principal,
+    },
+    /// The client's ticket cannot be forwarded.
+    #[error("the ticket-granting ticket of {client} is not forwardable")]
+    NotForwardable {
         /// The client.
         client: Principal,
     },

@@ -6,7 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod ccache;
-//mod client;
+mod client;
 mod environment;
 mod error;
 mod files;
@@ -15,7 +15,7 @@ mod serve;
 mod transport;
 
 pub use ccache::FileCcache;
-//pub use client::{KdcClient, Proof, TgtOptions};
+pub use client::{KdcClient, Proof, TgtOptions};
 pub use environment::Environment;
 pub use error::{AttemptError, Error};
 pub use keytab::{keytab_path, load_keytab, save_keytab};

@@ -21,11 +21,13 @@ const MAX_CONNECTIONS: usize = 256;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Sockets of one KDC: the same port for UDP and TCP.
-#[derive(Debug)]
 pub struct KdcListener {
     udp: UdpSocket,
     tcp: TcpListener,
+    clock: Clock,
 }
+
+type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 
 impl KdcListener {
     /// Binds UDP and TCP; port 0 takes one that is free for both.
@@ -37,11 +39,18 @@ impl KdcListener {
         loop {
             let tcp = TcpListener::bind(address).await?;
             match UdpSocket::bind(tcp.local_addr()?).await {
-                Ok(udp) => return Ok(Self { udp, tcp }),
+                Ok(udp) => return Ok(Self { udp, tcp, clock: Arc::new(SystemTime::now) }),
                 Err(_) if address.port() == 0 && tries < 20 => tries += 1,
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Serves by another clock than the system's, for tests of what happens when clocks differ.
+    #[must_use]
+    pub fn with_clock(mut self, clock: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
+        self.clock = Arc::new(clock);
+        self
     }
 
     /// The address that clients use.
@@ -64,7 +73,7 @@ impl KdcListener {
             tokio::select! {
                 received = self.udp.recv_from(&mut datagram) => match received {
                     Ok((length, peer)) => {
-                        let answer = answer(&kdc, datagram.get(..length).unwrap_or_default(), true);
+                        let answer = answer(&kdc, (self.clock)(), datagram.get(..length).unwrap_or_default(), true);
                         if !answer.is_empty() {
                             let _ = self.udp.send_to(&answer, peer).await;
                         }
@@ -76,10 +85,10 @@ impl KdcListener {
                 accepted = self.tcp.accept() => match accepted {
                     Ok((stream, _)) => {
                         if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
-                            let kdc = Arc::clone(&kdc);
+                            let (kdc, clock) = (Arc::clone(&kdc), Arc::clone(&self.clock));
                             connections.spawn(async move {
                                 let _place = place;
-                                let _ = connection(stream, kdc).await;
+                                let _ = connection(stream, kdc, clock).await;
                             });
                         }
                     }
@@ -94,7 +103,13 @@ impl KdcListener {
     }
 }
 
-async fn connection(mut stream: TcpStream, kdc: Arc<Mutex<Kdc>>) -> std::io::Result<()> {
+impl std::fmt::Debug for KdcListener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "KdcListener({:?})", self.tcp)
+    }
+}
+
+async fn connection(mut stream: TcpStream, kdc: Arc<Mutex<Kdc>>, clock: Clock) -> std::io::Result<()> {
     loop {
         let length = timeout(PATIENCE, stream.read_u32()).await?? as usize;
         if length > MAX_REQUEST {
@@ -102,7 +117,7 @@ async fn connection(mut stream: TcpStream, kdc: Arc<Mutex<Kdc>>) -> std::io::Res
         }
         let mut request = vec![0; length];
         timeout(PATIENCE, stream.read_exact(&mut request)).await??;
-        let answer = answer(&kdc, &request, false);
+        let answer = answer(&kdc, clock(), &request, false);
         if answer.is_empty() {
             return Ok(());
         }
@@ -114,8 +129,7 @@ async fn connection(mut stream: TcpStream, kdc: Arc<Mutex<Kdc>>) -> std::io::Res
 }
 
 /// The answer to a request; empty where there is none (what came is no Kerberos message).
-fn answer(kdc: &Mutex<Kdc>, request: &[u8], by_udp: bool) -> Vec<u8> {
-    let now = SystemTime::now();
+fn answer(kdc: &Mutex<Kdc>, now: SystemTime, request: &[u8], by_udp: bool) -> Vec<u8> {
     let mut kdc = kdc.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let answer = kdc.handle(request, now, &mut rand::rng());
     match by_udp && answer.len() > MAX_DATAGRAM {

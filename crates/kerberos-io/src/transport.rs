@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use crate::{AttemptError, Error};
 
 /// The longest answer that is read, in bytes. Real ones with large PACs stay far below.
-pub(crate) const MAX_MESSAGE: usize = 1024 * 1024;
+const MAX_MESSAGE: usize = 1024 * 1024;
 
 /// How long to wait for what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -187,6 +187,12 @@ impl CredentialCache {
             .max_by_key(|credential| credential.end_time)
     }
 
+    /// The KDC's time when the local clock shows `local`, as far as the cache knows the difference: the time to put
+    /// into requests.
+    pub fn kdc_time(&self, local: SystemTime) -> SystemTime {
+        self.kdc_offset.map_or(local, |offset| offset.apply(local))
+    }
+
     /// Adds a ticket in place of those for the same client and service.
     pub fn store(&mut self, credential: Credential) {
         self.entries.retain(|known| {

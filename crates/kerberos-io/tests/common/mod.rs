@@ -36,6 +36,11 @@ pub fn principal(name: &str) -> Principal {
 
 impl Realm {
     pub async fn start() -> Self {
+        Self::start_with_clock(0).await
+    }
+
+    /// A realm whose KDC's clock is ahead by so many seconds.
+    pub async fn start_with_clock(ahead: u64) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let rng = &mut rand::rng();
         let mut database = MemoryDatabase::new(REALM, rng).unwrap();
@@ -64,6 +69,7 @@ impl Realm {
         let database = Arc::new(Mutex::new(database));
         let kdc = Kdc::new(REALM, Arc::clone(&database), Policy::default());
         let listener = KdcListener::bind((Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
+        let listener = listener.with_clock(move || SystemTime::now() + Duration::from_secs(ahead));
         let address = listener.local_addr().unwrap();
         let server = tokio::spawn(listener.serve(Arc::new(Mutex::new(kdc))));
         let realm = Self { directory, address, database, server };

@@ -34,12 +34,12 @@ impl Kdc {
         now: SystemTime,
         precisely: SystemTime,
         rng: &mut dyn CryptoRng,
-    ) -> Result<Vec<u8>, Box<Failure>> {
-        let request = Request::parse(request).map_err(|error| Box::new(Failure::from(error)))?;
+    ) -> Result<Vec<u8>, Failure> {
+        let request = Request::parse(request)?;
         self.grant(&request, now, precisely, rng).map_err(|mut failure| {
-            failure.client = Some(request.client);
-            failure.server = Some(request.server);
-            Box::new(failure)
+            failure.details.client = Some(request.client);
+            failure.details.server = Some(request.server);
+            failure
         })
     }
 
@@ -66,10 +66,11 @@ impl Kdc {
         let (client_key, proved) = match proof {
             Some(padata) => (self.check_proof(&padata.padata_value, &client, &offered, precisely)?, true),
             None if client.flags.contains(EntryFlags::REQUIRES_PREAUTH) => {
-                return Err(Failure {
-                    data: Some(hints(&offered, true)?),
-                    ..Refusal::new(ErrorCode::KDC_ERR_PREAUTH_REQUIRED, "proof of identity required").into()
-                });
+                return Err(Failure::from(Refusal::new(
+                    ErrorCode::KDC_ERR_PREAUTH_REQUIRED,
+                    "proof of identity required",
+                ))
+                .with_data(hints(&offered)?));
             }
             // The client's preference decides where it proves nothing.
             None => {
@@ -195,10 +196,11 @@ impl Kdc {
             .ok_or(Refusal::new(ErrorCode::KDC_ERR_ETYPE_NOSUPP, "no key of this encryption type"))?;
         let Ok(opened) = key.key.decrypt(KeyUsage::PA_ENC_TIMESTAMP, &sealed.cipher, "PA-ENC-TIMESTAMP")
         else {
-            return Err(Failure {
-                data: Some(hints(offered, true)?),
-                ..Refusal::new(ErrorCode::KDC_ERR_PREAUTH_FAILED, "preauthentication failed").into()
-            });
+            return Err(Failure::from(Refusal::new(
+                ErrorCode::KDC_ERR_PREAUTH_FAILED,
+                "preauthentication failed",
+            ))
+            .with_data(hints(offered)?));
         };
         let stamp: asn1::PaEncTsEnc = asn1::decode("PA-ENC-TS-ENC", opened.expose())?;
         let time = asn1::precise(&stamp.patimestamp, stamp.pausec.unwrap_or(0))?;
@@ -261,11 +263,9 @@ fn allowed_flags(options: KdcOptions, client: &Entry, server: &Entry) -> TicketF
 }
 
 /// METHOD-DATA: how the client can prove itself, and what makes its keys of a password.
-fn hints(keys: &[&EntryKey], with_timestamp: bool) -> Result<Vec<u8>, Failure> {
-    let mut methods: asn1::MethodData = vec![etype_info2(keys)?];
-    if with_timestamp {
-        methods.push(asn1::PaData { padata_type: pa::ENC_TIMESTAMP, padata_value: Vec::new().into() });
-    }
+fn hints(keys: &[&EntryKey]) -> Result<Vec<u8>, Failure> {
+    let timestamp = asn1::PaData { padata_type: pa::ENC_TIMESTAMP, padata_value: Vec::new().into() };
+    let methods: asn1::MethodData = vec![etype_info2(keys)?, timestamp];
     Ok(asn1::encode("METHOD-DATA", &methods)?)
 }
 

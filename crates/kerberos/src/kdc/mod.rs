@@ -127,11 +127,11 @@ impl Kdc {
         match asn1::application_tag(request) {
             Some(10) => Progress::Reply(match self.authenticate(request, whole_seconds(now), now, rng) {
                 Ok(reply) => reply,
-                Err(failure) => self.error(*failure, now),
+                Err(failure) => self.error(failure, now),
             }),
             Some(12) => match self.check_ticket_request(request, now) {
                 Ok(wanted) => Progress::Wanted(Box::new(wanted)),
-                Err(failure) => Progress::Reply(self.error(*failure, now)),
+                Err(failure) => Progress::Reply(self.error(failure, now)),
             },
             _ => Progress::Reply(Vec::new()),
         }
@@ -165,9 +165,9 @@ impl Kdc {
             text: Some(failure.refusal.text.to_owned()),
             client_time: None,
             server_time: now,
-            client: failure.client,
-            server: failure.server.unwrap_or_else(krbtgt),
-            data: failure.data,
+            client: failure.details.client,
+            server: failure.details.server.unwrap_or_else(krbtgt),
+            data: failure.details.data,
         }
         .to_der()
         .unwrap_or_default()
@@ -184,22 +184,33 @@ impl std::fmt::Debug for Kdc {
 #[derive(Debug)]
 struct Failure {
     refusal: Refusal,
+    details: Box<Details>,
+}
+
+/// What a KRB-ERROR says beside its code.
+#[derive(Debug, Default)]
+struct Details {
     client: Option<Principal>,
     server: Option<Principal>,
     data: Option<Vec<u8>>,
 }
 
 impl Failure {
+    fn with_data(mut self, data: Vec<u8>) -> Self {
+        self.details.data = Some(data);
+        self
+    }
+
     fn about(mut self, request: &TicketRequest) -> Self {
-        self.client = Some(request.client.clone());
-        self.server = Some(request.server.clone());
+        self.details.client = Some(request.client.clone());
+        self.details.server = Some(request.server.clone());
         self
     }
 }
 
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
-        Self { refusal, client: None, server: None, data: None }
+        Self { refusal, details: Box::default() }
     }
 }
 

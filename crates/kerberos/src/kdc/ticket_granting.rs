@@ -22,15 +22,11 @@ const IN_ANOTHER_NAME: [i32; 2] = [129, 130];
 
 impl Kdc {
     /// Checks who asks in a TGS-REQ.
-    pub(super) fn check_ticket_request(
-        &self,
-        request: &[u8],
-        now: SystemTime,
-    ) -> Result<Wanted, Box<Failure>> {
+    pub(super) fn check_ticket_request(&self, request: &[u8], now: SystemTime) -> Result<Wanted, Failure> {
         let mut failure_client = None;
         self.check(request, now, &mut failure_client).map_err(|mut failure| {
-            failure.client = failure.client.or(failure_client);
-            Box::new(failure)
+            failure.details.client = failure.details.client.or(failure_client);
+            failure
         })
     }
 
