@@ -1,5 +1,7 @@
 use std::fmt;
 
+use hop_kerberos::gss;
+
 /// An established security context, as far as bodies and SPNEGO need it.
 ///
 /// Sequence numbers and replay protection are the context's own business: messages must be handed over in the
@@ -27,4 +29,23 @@ pub struct Wrapped {
     pub body: Vec<u8>,
     /// Bytes that the mechanism added to the plaintext before encrypting; part of the announced length.
     pub padding: usize,
+}
+
+impl SecurityContext for gss::Context {
+    fn wrap(&mut self, plaintext: &[u8]) -> Result<Wrapped, hop_kerberos::Error> {
+        let (header, body) = self.wrap_detached(plaintext)?;
+        Ok(Wrapped { header, body, padding: 0 })
+    }
+
+    fn unwrap(&mut self, header: &[u8], body: &[u8]) -> Result<Vec<u8>, hop_kerberos::Error> {
+        self.unwrap_detached(header, body)
+    }
+
+    fn get_mic(&mut self, message: &[u8]) -> Result<Vec<u8>, hop_kerberos::Error> {
+        gss::Context::get_mic(self, message)
+    }
+
+    fn verify_mic(&mut self, message: &[u8], mic: &[u8]) -> Result<(), hop_kerberos::Error> {
+        gss::Context::verify_mic(self, message, mic)
+    }
 }
