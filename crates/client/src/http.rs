@@ -112,6 +112,7 @@ impl Http {
         if let Some(token) = authorization {
             timeout(limit, connection.authenticate(self, token)).await.map_err(timed_out)??;
         }
+        connection.security.limit_answers(self.settings.max_answer);
         Ok(connection)
     }
 

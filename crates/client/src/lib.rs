@@ -3,19 +3,24 @@
 //! * [`Hosts`] turns what was typed into a [`Target`].
 //! * [`transport::Transport`] carries SOAP bodies there and back; [`http::Http`] is the one for HTTP, with a
 //!   [`security::Security`] per connection.
+//! * [`Connection`] puts these together for Kerberos ([`kerberos::Identity`]).
 //! * [`winrs::Shell`] runs commands of a command shell.
 //!
 //! Every wait has a limit, and every failure is one [`Error`].
 #![forbid(unsafe_code)]
 
+mod connection;
 mod error;
 pub mod fan_out;
 mod hosts;
 pub mod http;
+pub mod kerberos;
+mod negotiate;
 pub mod security;
 mod shell;
 pub mod transport;
 pub mod winrs;
 
+pub use connection::Connection;
 pub use error::{Cause, Error};
 pub use hosts::{DEFAULT_CONFIGURATION, DEFAULT_PORT, Hosts, Target};
