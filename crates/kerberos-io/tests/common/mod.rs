@@ -1,5 +1,5 @@
 //! A realm on loopback for the tests: our KDC, a krb5.conf, and MIT's programs where they are installed.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
