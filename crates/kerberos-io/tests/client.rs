@@ -1,4 +1,5 @@
 //! Our client against our KDC, MIT's programs on the files it leaves, and everything that can go wrong.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

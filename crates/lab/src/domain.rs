@@ -102,8 +102,10 @@ impl Domain {
     /// Waits until a server ends, which it should not; tells which.
     pub async fn server_ended(&mut self) -> &'static str {
         loop {
-            if let Some(ended) = self.servers.iter_mut().find(|server| server.has_ended()) {
-                return ended.name();
+            for server in &mut self.servers {
+                if server.has_ended() {
+                    return server.name();
+                }
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
