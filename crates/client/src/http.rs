@@ -145,6 +145,8 @@ impl Http {
         authorization: Option<&str>,
         body: Vec<u8>,
     ) -> Request<Full<Bytes>> {
+        // Said also for an empty body, where HTTP libraries leave it out: servers of WinRM look for it.
+        let length = HeaderValue::from(body.len());
         let mut request = Request::new(Full::new(Bytes::from(body)));
         *request.method_mut() = Method::POST;
         *request.version_mut() = Version::HTTP_11;
@@ -153,6 +155,7 @@ impl Http {
         }
         let headers = request.headers_mut();
         headers.insert(header::CONNECTION, HeaderValue::from_static("Keep-Alive"));
+        headers.insert(header::CONTENT_LENGTH, length);
         insert(headers, header::CONTENT_TYPE, content_type.unwrap_or(SOAP));
         insert(headers, header::HOST, &self.target.authority());
         headers.insert(

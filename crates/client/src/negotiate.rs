@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hop_auth::{
-    BodyClass, Error as AuthError, Sealer, SecurityContext, Wrapped,
+    BodyClass, Error as AuthError, Sealer,
     http::{Scheme, parse_www_authenticate},
     spnego::{NegState, NegTokenInit, NegTokenResp, Oid, Token, encode_mech_types},
 };
@@ -26,7 +26,7 @@ enum State {
     Start,
     ExpectReply(ExpectApRep),
     /// Our mechListMIC is on its way; the server's last word is due.
-    ExpectCompletion(GssContext),
+    ExpectCompletion(Box<gss::Context>),
     Established(Sealer),
     Over,
 }
@@ -36,9 +36,9 @@ impl Negotiation {
         Self { prepared, scheme, state: State::Start }
     }
 
-    fn establish(&mut self, context: GssContext) -> Option<String> {
+    fn establish(&mut self, context: Box<gss::Context>) -> Option<String> {
         let class = if self.scheme == Scheme::Kerberos { BodyClass::Kerberos } else { BodyClass::Spnego };
-        self.state = State::Established(Sealer::new(Box::new(context), class));
+        self.state = State::Established(Sealer::new(context, class));
         None
     }
 }
@@ -87,7 +87,7 @@ impl Security for Negotiation {
                     return Err(error.into());
                 };
                 // A KRB-ERROR in here becomes the error that it is.
-                let mut context = GssContext(expect.handle(&mechanism_token)?);
+                let mut context = Box::new(expect.handle(&mechanism_token)?);
                 if let Some(mic) = &reply.mic {
                     context.verify_mic(&encode_mech_types(&mechanisms()), mic)?;
                 }
@@ -161,28 +161,5 @@ impl Reply {
             }),
             _ => Err(AuthError::Unexpected { expected: "NegTokenResp", got: "another token" }),
         }
-    }
-}
-
-/// A Kerberos context in the shape that sealed bodies want.
-#[derive(Debug)]
-struct GssContext(gss::Context);
-
-impl SecurityContext for GssContext {
-    fn wrap(&mut self, plaintext: &[u8]) -> Result<Wrapped, hop_kerberos::Error> {
-        let (header, body) = self.0.wrap_detached(plaintext)?;
-        Ok(Wrapped { header, body, padding: 0 })
-    }
-
-    fn unwrap(&mut self, header: &[u8], body: &[u8]) -> Result<Vec<u8>, hop_kerberos::Error> {
-        self.0.unwrap_detached(header, body)
-    }
-
-    fn get_mic(&mut self, message: &[u8]) -> Result<Vec<u8>, hop_kerberos::Error> {
-        self.0.get_mic(message)
-    }
-
-    fn verify_mic(&mut self, message: &[u8], mic: &[u8]) -> Result<(), hop_kerberos::Error> {
-        self.0.verify_mic(message, mic)
     }
 }

@@ -6,7 +6,7 @@ use std::{
     process::Stdio,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -37,7 +37,20 @@ pub struct Observed {
     pub refuse: Mutex<Option<&'static str>>,
     /// Closes the connection instead of answering the request with this number.
     pub drop_request: AtomicUsize,
+    /// Sends answers unsealed.
+    pub answer_plainly: AtomicBool,
 }
+
+/// Authenticates one connection: the value of `Authorization` in, the response's status and `WWW-Authenticate` out.
+pub trait Guard: Send {
+    fn authenticate(&mut self, authorization: &str) -> (u16, Option<String>);
+    /// Who the client is, if it is known.
+    fn owner(&self) -> Option<String>;
+    fn unseal(&mut self, content_type: &str, body: &[u8]) -> Option<Vec<u8>>;
+    fn seal(&mut self, body: &[u8]) -> (String, Vec<u8>);
+}
+
+pub type NewGuard = Arc<dyn Fn() -> Box<dyn Guard> + Send + Sync>;
 
 struct State {
     shells: Shells<String>,
@@ -54,6 +67,10 @@ pub struct TestServer {
 
 impl TestServer {
     pub async fn start() -> Self {
+        Self::start_with(None).await
+    }
+
+    pub async fn start_with(new_guard: Option<NewGuard>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let observed = Arc::new(Observed::default());
@@ -78,8 +95,11 @@ impl TestServer {
             while let Ok((stream, _)) = listener.accept().await {
                 observed_.connections.fetch_add(1, Ordering::SeqCst);
                 let (observed, state) = (observed_.clone(), state_.clone());
+                let guard = new_guard.as_ref().map(|new| Arc::new(Mutex::new(new())));
                 tokio::spawn(async move {
-                    let service = service_fn(move |request| serve(request, observed.clone(), state.clone()));
+                    let service = service_fn(move |request| {
+                        serve(request, observed.clone(), state.clone(), guard.clone())
+                    });
                     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
                 });
             }
@@ -124,6 +144,7 @@ async fn serve(
     request: Request<Incoming>,
     observed: Arc<Observed>,
     state: Arc<Mutex<State>>,
+    guard: Option<Arc<Mutex<Box<dyn Guard>>>>,
 ) -> Result<Response<Full<Bytes>>, String> {
     let number = observed.requests.fetch_add(1, Ordering::SeqCst) + 1;
     let (parts, body) = request.into_parts();
@@ -141,20 +162,41 @@ async fn serve(
             .unwrap();
         return Ok(response);
     }
+    let mut owner = "alice".to_owned();
+    let mut body = body.to_vec();
+    if let Some(guard) = &guard {
+        let mut guard = guard.lock().unwrap();
+        let header = |name: &str| parts.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+        if let Some(authorization) = header("authorization") {
+            let (status, token) = guard.authenticate(&authorization);
+            let mut response = Response::builder().status(status);
+            if let Some(token) = token {
+                response = response.header("WWW-Authenticate", token);
+            }
+            return Ok(response.body(Full::default()).unwrap());
+        }
+        let unsealed = guard.unseal(&header("content-type").unwrap(), &body);
+        let (Some(name), Some(unsealed)) = (guard.owner(), unsealed) else {
+            return Ok(Response::builder().status(401).body(Full::default()).unwrap());
+        };
+        (owner, body) = (name, unsealed);
+    }
     let (send, receive) = oneshot::channel();
     {
         let mut state = state.lock().unwrap();
-        let caller = Caller { owner: "alice".to_owned(), name: "alice".to_owned(), address: None };
+        let caller = Caller { owner: owner.clone(), name: owner, address: None };
         let id = state.shells.handle_request(&caller, &body, Instant::now(), &mut rand::rng());
         state.waiting.insert(id, send);
     }
     pump(&state);
-    let (status, body) = receive.await.map_err(|e| e.to_string())?;
-    let response = Response::builder()
-        .status(status)
-        .header("Content-Type", "application/soap+xml;charset=UTF-8")
-        .body(body.into());
-    Ok(response.unwrap())
+    let (status, mut body) = receive.await.map_err(|e| e.to_string())?;
+    let mut content_type = "application/soap+xml;charset=UTF-8".to_owned();
+    if let Some(guard) = &guard
+        && !observed.answer_plainly.load(Ordering::SeqCst)
+    {
+        (content_type, body) = guard.lock().unwrap().seal(&body);
+    }
+    Ok(Response::builder().status(status).header("Content-Type", content_type).body(body.into()).unwrap())
 }
 
 fn pump(shared: &Arc<Mutex<State>>) {

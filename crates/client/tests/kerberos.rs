@@ -1,0 +1,299 @@
+//! The client with real tokens: an embedded KDC, an acceptor, sealed bodies.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+mod common;
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::{Arc, Mutex, atomic::Ordering},
+    time::{Duration, SystemTime},
+};
+
+use common::{Guard, NewGuard, TestServer, quick};
+use hop_auth::{
+    Sealer,
+    server::{Acceptor, Step},
+};
+use hop_client::{
+    Connection, Error, Hosts, Target,
+    kerberos::{Identity, Source},
+    winrs::{CommandEvent, ShellOptions},
+};
+use hop_delegation::{Decision, Mode, Reason};
+use hop_kerberos::{
+    Credential, Principal, TicketFlags,
+    ap::KeytabKeys,
+    config::Config,
+    gss,
+    kdc::{Entry, EntryFlags, Kdc, MemoryDatabase, Policy},
+    keytab::Keytab,
+    replay::MemoryReplayCache,
+};
+use hop_kerberos_io::{Environment, KdcClient, KdcListener};
+
+const REALM: &str = "HOP.TEST";
+
+struct Realm {
+    kdc: SocketAddr,
+    keytab: Keytab,
+    accepted: Arc<Mutex<Vec<(String, Option<Credential>)>>>,
+    replay: Arc<Mutex<MemoryReplayCache>>,
+    ahead: Duration,
+}
+
+impl Realm {
+    async fn start() -> Self {
+        let principal = |name: &str| Principal::parse(name, Some(REALM)).unwrap();
+        let rng = &mut rand::rng();
+        let mut database = MemoryDatabase::new(REALM, rng).unwrap();
+        let user = |name| Entry::user(principal(name), &"Alice-2026".into()).unwrap();
+        database.insert(user("alice"));
+        database.insert(user("sensitive").with(EntryFlags::DISALLOW_FORWARDABLE));
+        let mut keytab = Keytab::default();
+        for (name, flags) in [
+            ("HTTP/servera.hop.test", EntryFlags::empty()),
+            ("HTTP/trusted.hop.test", EntryFlags::OK_AS_DELEGATE),
+        ] {
+            let entry = Entry::service(principal(name), rng).unwrap().with(flags);
+            entry.export(&mut keytab, SystemTime::now());
+            database.insert(entry);
+        }
+        let kdc = Kdc::new(REALM, Arc::new(Mutex::new(database)), Policy::default());
+        let listener = KdcListener::bind((Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(listener.serve(Arc::new(Mutex::new(kdc))));
+        Self { kdc: address, keytab, accepted: Arc::default(), replay: Arc::default(), ahead: Duration::ZERO }
+    }
+
+    fn identity(&self, user: &str, password: &str) -> Arc<Identity> {
+        let text = format!(
+            "[libdefaults]\n default_realm = {REALM}\n dns_lookup_kdc = false\n[realms]\n {REALM} = {{\n kdc = {}\n }}\n\
+             [domain_realm]\n .hop.test = {REALM}\n",
+            self.kdc
+        );
+        let kdc = KdcClient::new(Config::parse(text.as_bytes()).unwrap());
+        let source = Source::Password { principal: user.to_owned(), password: password.into() };
+        Arc::new(Identity::with_kdc(kdc, Environment::from_process(), source))
+    }
+
+    async fn server(&self) -> TestServer {
+        let (keytab, accepted, replay, ahead) =
+            (self.keytab.clone(), self.accepted.clone(), self.replay.clone(), self.ahead);
+        let new: NewGuard = Arc::new(move || {
+            Box::new(KerberosGuard {
+                keys: KeytabKeys::new(&keytab),
+                accepted: accepted.clone(),
+                replay: replay.clone(),
+                ahead,
+                acceptor: Some(Acceptor::new()),
+                established: None,
+            })
+        });
+        TestServer::start_with(Some(new)).await
+    }
+}
+
+struct KerberosGuard {
+    keys: KeytabKeys,
+    accepted: Arc<Mutex<Vec<(String, Option<Credential>)>>>,
+    replay: Arc<Mutex<MemoryReplayCache>>,
+    ahead: Duration,
+    acceptor: Option<Acceptor>,
+    established: Option<(String, Sealer)>,
+}
+
+impl Guard for KerberosGuard {
+    fn authenticate(&mut self, authorization: &str) -> (u16, Option<String>) {
+        let mut step = self.acceptor.take().unwrap().handle(authorization);
+        let mut client = None;
+        if let Ok(Step::NeedKerberos(need)) = step {
+            let accepted = gss::Acceptor::accept(
+                need.token(),
+                &mut self.keys,
+                &mut *self.replay.lock().unwrap(),
+                &gss::AcceptorOptions::default(),
+                SystemTime::now() + self.ahead,
+                &mut rand::rng(),
+            );
+            step = match accepted {
+                Ok(accepted) => {
+                    client = Some(accepted.client.to_string());
+                    self.accepted.lock().unwrap().push((accepted.client.to_string(), accepted.delegated));
+                    need.accepted(Box::new(accepted.context), accepted.reply)
+                }
+                Err(refused) => Err(need.refused(*refused.error, refused.reply)),
+            };
+        }
+        match step {
+            Ok(Step::Established { www_authenticate, sealer }) => {
+                self.established = Some((client.unwrap(), sealer));
+                (200, www_authenticate)
+            }
+            Ok(Step::Continue { www_authenticate, next }) => {
+                self.acceptor = Some(next);
+                (401, Some(www_authenticate))
+            }
+            Ok(_) => unreachable!(),
+            Err(refusal) => (401, Some(refusal.www_authenticate.unwrap_or_else(|| "Negotiate".to_owned()))),
+        }
+    }
+
+    fn owner(&self) -> Option<String> {
+        self.established.as_ref().map(|(owner, _)| owner.clone())
+    }
+
+    fn unseal(&mut self, content_type: &str, body: &[u8]) -> Option<Vec<u8>> {
+        let (_, sealer) = self.established.as_mut()?;
+        Some(sealer.unseal(content_type, body).ok()?.body)
+    }
+
+    fn seal(&mut self, body: &[u8]) -> (String, Vec<u8>) {
+        let (_, sealer) = self.established.as_mut().unwrap();
+        let sealed = sealer.seal("application/soap+xml;charset=UTF-8", body).unwrap();
+        (sealed.content_type, sealed.body)
+    }
+}
+
+fn target(server: &TestServer, name: &str) -> Target {
+    let mut target = Hosts::default().resolve(name).unwrap();
+    target.address = "127.0.0.1".to_owned();
+    target.port = server.port;
+    target
+}
+
+async fn whoami(connection: &Connection) -> Result<String, Error> {
+    let shell = connection.open_shell(ShellOptions::default()).await?;
+    let mut command = shell.run("echo hello", &[]);
+    let mut out = Vec::new();
+    while let Some(event) = command.next().await {
+        match event? {
+            CommandEvent::Stdout(data) => out.extend(data),
+            CommandEvent::Exit(0) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    drop(command);
+    shell.close().await?;
+    Ok(String::from_utf8(out).unwrap())
+}
+
+#[tokio::test]
+async fn one_connection_one_leg_and_no_wasted_401() {
+    let realm = Realm::start().await;
+    let server = realm.server().await;
+    let identity = realm.identity("alice", "Alice-2026");
+    let connection = Connection::kerberos(target(&server, "servera.hop.test"), identity, None, quick());
+    assert_eq!(whoami(&connection).await.unwrap(), "hello\n");
+    assert_eq!(server.connections(), 1);
+    // One token leg; Create, Command, Receive (one or two), Delete.
+    assert!((5..=6).contains(&server.requests()), "{}", server.requests());
+    let accepted = realm.accepted.lock().unwrap();
+    assert_eq!(accepted.iter().map(|(client, _)| client.as_str()).collect::<Vec<_>>(), ["alice@HOP.TEST"]);
+}
+
+#[tokio::test]
+async fn what_travels_is_decided_by_mode_host_and_account() {
+    let realm = Realm::start().await;
+    let server = realm.server().await;
+    let alice = realm.identity("alice", "Alice-2026");
+    let sensitive = realm.identity("sensitive", "Alice-2026");
+    let nothing = |reason| Decision::Nothing { reason };
+    for (identity, host, mode, expected) in [
+        (&alice, "servera.hop.test", None, nothing(Reason::HostNotTrusted)),
+        (&alice, "trusted.hop.test", None, Decision::Forward),
+        (&alice, "servera.hop.test", Some(Mode::Forward), Decision::Forward),
+        (&alice, "trusted.hop.test", Some(Mode::Never), nothing(Reason::ClientChoseNot)),
+        (&sensitive, "servera.hop.test", Some(Mode::Forward), nothing(Reason::TicketNotForwardable)),
+    ] {
+        let connection = Connection::kerberos(target(&server, host), identity.clone(), mode, quick());
+        assert_eq!(connection.delegation().get(), None);
+        whoami(&connection).await.unwrap();
+        assert_eq!(connection.delegation().get(), Some(expected), "{host} {mode:?}");
+        let (_, delegated) = realm.accepted.lock().unwrap().pop().unwrap();
+        assert_eq!(delegated.is_some(), expected == Decision::Forward, "{host} {mode:?}");
+        if let Some(tgt) = delegated {
+            assert!(tgt.flags.contains(TicketFlags::FORWARDED));
+        }
+    }
+}
+
+#[tokio::test]
+async fn refusals_name_their_reason() {
+    let mut realm = Realm::start().await;
+    let server = realm.server().await;
+    let identity = realm.identity("alice", "wrong");
+    let error = whoami(&Connection::kerberos(target(&server, "servera.hop.test"), identity, None, quick()))
+        .await
+        .unwrap_err();
+    assert_eq!(error.to_string(), "no credentials for servera.hop.test: wrong password for alice@HOP.TEST");
+
+    let identity = realm.identity("nobody", "x");
+    let error = whoami(&Connection::kerberos(target(&server, "servera.hop.test"), identity, None, quick()))
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("does not know the client nobody@HOP.TEST"), "{error}");
+
+    let alice = realm.identity("alice", "Alice-2026");
+    let error =
+        whoami(&Connection::kerberos(target(&server, "other.hop.test"), alice.clone(), None, quick()))
+            .await
+            .unwrap_err();
+    assert!(error.to_string().contains("does not know the service HTTP/other.hop.test@HOP.TEST"), "{error}");
+
+    realm.ahead = Duration::from_secs(3600);
+    let late = realm.server().await;
+    let error =
+        whoami(&Connection::kerberos(target(&late, "servera.hop.test"), alice.clone(), None, quick()))
+            .await
+            .unwrap_err();
+    assert!(matches!(error.root(), Error::Authentication { .. }), "{error}");
+    assert!(error.to_string().to_lowercase().contains("clock"), "{error}");
+
+    realm.ahead = Duration::ZERO;
+    realm.keytab = Keytab::default();
+    let keyless = realm.server().await;
+    let error = whoami(&Connection::kerberos(target(&keyless, "servera.hop.test"), alice, None, quick()))
+        .await
+        .unwrap_err();
+    assert!(matches!(error.root(), Error::Authentication { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn an_unsealed_answer_is_refused() {
+    let realm = Realm::start().await;
+    let server = realm.server().await;
+    server.observed.answer_plainly.store(true, Ordering::SeqCst);
+    let alice = realm.identity("alice", "Alice-2026");
+    let error = whoami(&Connection::kerberos(target(&server, "servera.hop.test"), alice, None, quick()))
+        .await
+        .unwrap_err();
+    assert!(matches!(error.root(), Error::Protection { .. }), "{error}");
+    assert!(error.to_string().contains("not sealed"), "{error}");
+}
+
+#[tokio::test]
+async fn no_kdc_and_a_kdc_that_talks_garbage() {
+    let mut realm = Realm::start().await;
+    let server = realm.server().await;
+    let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let listener = tokio::net::TcpListener::bind(socket.local_addr().unwrap()).await.unwrap();
+    realm.kdc = socket.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut buffer = [0; 4096];
+        while let Ok((_, from)) = socket.recv_from(&mut buffer).await {
+            let _ = socket.send_to(b"garbage", from).await;
+        }
+    });
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            use tokio::io::AsyncWriteExt as _;
+            let _ = stream.write_all(b"\0\0\0\x07garbage").await;
+        }
+    });
+    let alice = realm.identity("alice", "Alice-2026");
+    let opening = async {
+        whoami(&Connection::kerberos(target(&server, "servera.hop.test"), alice, None, quick())).await
+    };
+    let error = tokio::time::timeout(Duration::from_secs(40), opening).await.unwrap().unwrap_err();
+    assert!(matches!(error.root(), Error::Credentials { .. }), "{error}");
+}
