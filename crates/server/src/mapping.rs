@@ -207,7 +207,7 @@ mod tests {
             .collect::<Vec<_>>();
         rules.iter().for_each(|r| r.check().unwrap());
         let mapping = Mapping { realm: "HOP.TEST".to_owned(), rules, uid_min: 1000 };
-        mapping.user_for(&principal.parse().unwrap(), &Table)
+        mapping.user_for(&Principal::parse(principal, None).unwrap(), &Table)
     }
 
     #[test]
