@@ -1,1 +1,39 @@
-//! The remoting server: monitor, network process, sessions that run as the user.
+//! The remoting server, `hop serve`: monitor, network process, sessions that run as the user.
+//!
+//! Two processes from the start:
+//!
+//! * the **monitor** ([`run`]) is small and single-threaded. It owns the keytab, the replay cache and the tickets
+//!   clients forward, maps principals to local users and starts the sessions;
+//! * the **network process** ([`run_network_process`]) parses HTTP, SOAP and PSRP. It has no keys and, when the
+//!   server was started as root, no privileges. It asks the monitor over a socket pair.
+//!
+//! What the network process must not ask, the monitor refuses: sessions exist only for peers whose token the monitor
+//! itself accepted, as the user the monitor mapped them to.
+
+mod channel;
+mod config;
+#[doc(hidden)]
+pub mod fuzz;
+mod ipc;
+mod mapping;
+mod monitor;
+mod network;
+mod runtime_dir;
+mod sys;
+
+pub use config::{ConfigError, ServerConfig};
+pub use mapping::MapRule;
+pub use monitor::{ServerError, run};
+pub use network::run_network_process;
+
+/// The hidden argument with which a server starts itself again as its network process.
+const NETWORK_ARGUMENT: &str = "serve-network-process";
+
+/// Sends the log to stderr, unless the program has its own subscriber. `HOP_LOG` takes a filter such as `debug`.
+fn start_log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("HOP_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).with_target(false);
+    // An error means that there is a subscriber already, which is fine.
+    let _ = log.try_init();
+}

@@ -16,7 +16,9 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant, SystemTime};
 
-use hop_kerberos::ccache::CredentialCache;
+use hop_kerberos::Credential;
+use hop_kerberos::ccache::{CcacheError, CredentialCache};
+use hop_secret::SecretBytes;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal as Posix};
@@ -417,11 +419,7 @@ impl<A: Authority> Core<A> {
             "user": identity.user,
             "delegation": who.delegation.json,
         });
-        let ccache = who.delegated.as_ref().map(|tgt| {
-            let mut cache = CredentialCache::new(tgt.client.clone());
-            cache.credentials.push(tgt.clone());
-            hop_secret::SecretBytes::new(cache.to_bytes())
-        });
+        let ccache = who.delegated.as_ref().map(ccache_of).transpose()?;
         let session = self.sessions.open(
             &who.client,
             user,
@@ -460,8 +458,17 @@ enum OpenError {
     Lookup(io::Error),
     #[error("local user \"{user}\" is gone")]
     NoAccount { user: String },
+    #[error("cannot write the delegated ticket: {0}")]
+    Ccache(#[from] CcacheError),
     #[error(transparent)]
     Session(#[from] SessionError),
+}
+
+/// The credential cache of a session that was given this TGT.
+fn ccache_of(tgt: &Credential) -> Result<SecretBytes, OpenError> {
+    let mut cache = CredentialCache::new(tgt.client.clone());
+    cache.store(tgt.clone());
+    Ok(SecretBytes::new(cache.to_bytes()?))
 }
 
 fn blocked_signals() -> Result<SignalFd, ServerError> {
