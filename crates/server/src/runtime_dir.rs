@@ -9,16 +9,15 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use hop_delegation::REPORT_ENV;
 use nix::sys::signal::Signal;
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use nix::unistd::{Gid, Pid, Uid};
 
-/// The variable that names the session's description, in every process of a session.
-pub(crate) const SESSION_VARIABLE: &str = "HOP_SESSION";
 /// Name of the credential cache in a session's directory.
 pub(crate) const CCACHE: &str = "krb5cc";
-/// Name of the session's description.
-pub(crate) const DESCRIPTION: &str = "session.json";
+/// Name of the session's report in its directory.
+pub(crate) const REPORT: &str = "delegation.json";
 
 const LOCK: &str = "lock";
 const SERVER_PREFIX: &str = "server-";
@@ -90,7 +89,7 @@ impl SessionDir {
         self.path.join(name)
     }
 
-    /// Ends every process that carries this session's variable, also those that left its process group.
+    /// Ends every process that names this session's report in its environment, also those that left its process group.
     pub fn kill_members(&self) -> usize {
         kill_members(&self.path)
     }
@@ -187,7 +186,7 @@ fn sweep(base: &Path) -> io::Result<usize> {
 
 /// Kills the processes whose environment names a session below `dir`.
 fn kill_members(dir: &Path) -> usize {
-    let mut mark = format!("{SESSION_VARIABLE}=").into_bytes();
+    let mut mark = format!("{REPORT_ENV}=").into_bytes();
     mark.extend(dir.as_os_str().as_encoded_bytes());
     mark.push(b'/');
     let own = std::process::id().cast_signed();
@@ -259,7 +258,7 @@ mod tests {
         fs::write(dead.join("s/krb5cc"), b"b").unwrap();
         let mut orphan = std::process::Command::new("sleep")
             .arg("60")
-            .env(SESSION_VARIABLE, dead.join("s/session.json"))
+            .env(REPORT_ENV, dead.join("s/delegation.json"))
             .spawn()
             .unwrap();
         let second = RuntimeDir::open(base.path()).unwrap();

@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use hop_delegation::SessionReport;
 use hop_kerberos::{Credential, Principal};
 use hop_secret::SecretBytes;
 
@@ -28,19 +29,8 @@ pub(crate) struct Authenticated {
     pub expires: SystemTime,
     /// The forwarded TGT, if one came.
     pub delegated: Option<Credential>,
-    /// The client's own ticket with its session key.
-    pub evidence: Credential,
-    /// How a session of this client can go on to other hosts, or why not.
-    pub delegation: Delegation,
-}
-
-/// The session's second hop, for the log and for the session's description.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Delegation {
-    /// Stable short code, for the log.
-    pub code: String,
-    /// The description's JSON value.
-    pub json: serde_json::Value,
+    /// What a session of this client can tell about its second hop.
+    pub report: SessionReport,
 }
 
 /// Why a token was not good.

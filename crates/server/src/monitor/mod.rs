@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant, SystemTime};
 
+use hop_delegation::{SessionIdentity, SessionReport};
 use hop_kerberos::Credential;
 use hop_kerberos::ccache::{CcacheError, CredentialCache};
 use hop_secret::SecretBytes;
@@ -389,7 +390,7 @@ impl<A: Authority> Core<A> {
             reply: who.reply.take(),
             client: who.client.to_string(),
             user: user.clone(),
-            delegation: who.delegation.code.clone(),
+            delegation: delegation_code(&who.report),
         };
         self.identities.insert(identity, Identity { who, user, peer });
         Reply::Accepted(Box::new(accepted))
@@ -413,25 +414,19 @@ impl<A: Authority> Core<A> {
         let user = LocalUser::named(&identity.user)
             .map_err(OpenError::Lookup)?
             .ok_or_else(|| OpenError::NoAccount { user: identity.user.clone() })?;
-        let description = serde_json::json!({
-            "client": who.client.to_string(),
-            "server": who.evidence.server.to_string(),
-            "user": identity.user,
-            "delegation": who.delegation.json,
-        });
         let ccache = who.delegated.as_ref().map(ccache_of).transpose()?;
         let session = self.sessions.open(
             &who.client,
             user,
             ccache.as_ref().map(|c| c.expose().as_slice()),
-            description.to_string().as_bytes(),
+            who.report.to_json().as_bytes(),
         )?;
         tracing::info!(
             session,
             client = %who.client,
             from = %identity.peer,
             user = %identity.user,
-            delegation = %who.delegation.code,
+            delegation = delegation_code(&who.report),
             "session opened"
         );
         Ok(session)
@@ -462,6 +457,15 @@ enum OpenError {
     Ccache(#[from] CcacheError),
     #[error(transparent)]
     Session(#[from] SessionError),
+}
+
+/// The stable code of a session's second hop, for logs.
+fn delegation_code(report: &SessionReport) -> String {
+    match report.identity() {
+        Ok(SessionIdentity::Forwarded) => "forwarded".to_owned(),
+        Ok(SessionIdentity::None { reason }) => reason.to_string(),
+        _ => "none".to_owned(),
+    }
 }
 
 /// The credential cache of a session that was given this TGT.

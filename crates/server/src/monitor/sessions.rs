@@ -8,13 +8,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use hop_delegation::REPORT_ENV;
 use hop_kerberos::Principal;
 use nix::sys::signal::{self, Signal as Posix};
 use nix::unistd::{Gid, Pid, Uid};
 
 use crate::ipc::{ProcessId, Program, SessionId, Signal};
 use crate::monitor::users::LocalUser;
-use crate::runtime_dir::{CCACHE, DESCRIPTION, RuntimeDir, SESSION_VARIABLE, SessionDir};
+use crate::runtime_dir::{CCACHE, REPORT, RuntimeDir, SessionDir};
 use crate::sys::{self, ChildSetup};
 
 /// How long a session's processes have to end by themselves.
@@ -23,7 +24,7 @@ const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sb
 /// Variables of the monitor that sessions share, if it has them.
 const PASSED_ON: [&str; 5] = ["LANG", "LC_ALL", "TZ", "KRB5_CONFIG", "HOP_HOSTS"];
 /// Variables a client cannot set.
-const RESERVED: [&str; 2] = ["KRB5CCNAME", SESSION_VARIABLE];
+const RESERVED: [&str; 2] = ["KRB5CCNAME", REPORT_ENV];
 
 /// What every session of this server has.
 #[derive(Debug, Clone)]
@@ -104,13 +105,13 @@ impl Sessions {
         owner: &Principal,
         user: LocalUser,
         ccache: Option<&[u8]>,
-        description: &[u8],
+        report: &[u8],
     ) -> Result<SessionId, SessionError> {
         let limit = self.settings.max_per_user;
         if self.sessions.values().filter(|s| s.owner == *owner && s.deadline.is_none()).count() >= limit {
             return Err(SessionError::TooManySessions { owner: owner.to_string(), limit });
         }
-        let mut files = vec![(DESCRIPTION, description)];
+        let mut files = vec![(REPORT, report)];
         files.extend(ccache.map(|bytes| (CCACHE, bytes)));
         let give_to = (user.uid != Uid::effective()).then_some((user.uid, user.gid));
         let dir = self.runtime.new_session(give_to, &files).map_err(SessionError::Directory)?;
@@ -201,7 +202,7 @@ impl Sessions {
         // somebody who happens to have the same uid here.
         let mut ccache = std::ffi::OsString::from("FILE:");
         ccache.push(session.dir.file(CCACHE));
-        command.env("KRB5CCNAME", ccache).env(SESSION_VARIABLE, session.dir.file(DESCRIPTION));
+        command.env("KRB5CCNAME", ccache).env(REPORT_ENV, session.dir.file(REPORT));
         Ok(())
     }
 
@@ -344,7 +345,7 @@ mod tests {
         let (mut sessions, _base) = sessions(1);
         let user = LocalUser::current().unwrap();
         let id = sessions.open(&alice(), user.clone(), Some(b"cache"), b"{}").unwrap();
-        let script = "cat ${KRB5CCNAME#FILE:}; echo; cat $HOP_SESSION; echo; echo $USER $A; env | grep -c CARGO";
+        let script = "cat ${KRB5CCNAME#FILE:}; echo; cat $HOP_DELEGATION; echo; echo $USER $A; env | grep -c CARGO";
         let environment = vec![("A".to_owned(), "b".to_owned())];
         let started = sessions.spawn(id, shell(script), environment, None).unwrap();
         assert_eq!(output(started), format!("cache\n{{}}\n{} b\n0\n", user.name));
@@ -357,7 +358,7 @@ mod tests {
         let id = sessions.open(&alice(), user.clone(), None, b"{}").unwrap();
         let second = sessions.open(&alice(), user, None, b"{}");
         assert!(matches!(second, Err(SessionError::TooManySessions { .. })));
-        for name in ["KRB5CCNAME", "HOP_SESSION", "A=B", ""] {
+        for name in ["KRB5CCNAME", "HOP_DELEGATION", "A=B", ""] {
             let environment = vec![(name.to_owned(), "x".to_owned())];
             assert!(matches!(sessions.spawn(id, shell("true"), environment, None), Err(SessionError::Variable(_))));
         }
