@@ -149,7 +149,7 @@ impl Hub {
                     let _ = waiting.send(Answer { status, body });
                 }
             }
-            Output::Open { exchange, shell, owner, open } => self.open(state, exchange, shell, owner, open),
+            Output::Open { exchange, shell, owner, open } => self.open(state, exchange, shell, owner, *open),
             Output::Run { exchange, shell, command, line, options } => {
                 self.order(state, shell, exchange, Order::Run { exchange, command, line, options });
             }
