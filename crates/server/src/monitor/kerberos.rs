@@ -1,52 +1,122 @@
 //! Kerberos: tokens are AP-REQs, the keys come from the keytab.
 
-use std::path::PathBuf;
-use std::time::SystemTime;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
+use hop_delegation::{ServerFacts, SessionReport};
+use hop_kerberos::TicketFlags;
+use hop_kerberos::ap::KeytabKeys;
+use hop_kerberos::gss::{Acceptor, AcceptorOptions, ChannelBindings};
 use hop_kerberos::keytab::Keytab;
+use hop_kerberos::replay::MemoryReplayCache;
+use hop_secret::SecretBytes;
 
 use super::ServerError;
 use super::authority::{Authenticated, Authority, Rejection};
 use crate::config::ServerConfig;
 
-/// The keytab and what was seen.
+/// The keys of the keytab, and the authenticators that were seen.
 pub(crate) struct KerberosAuthority {
     path: PathBuf,
+    /// When the file that was read was written: a new one is read when a host changes its password.
     modified: Option<SystemTime>,
-    keytab: Keytab,
+    keys: KeytabKeys,
+    replay: MemoryReplayCache,
+    services: Vec<String>,
+    clock_skew: Duration,
     realm: String,
 }
 
 impl KerberosAuthority {
     pub fn open(config: &ServerConfig) -> Result<Self, ServerError> {
         let path = config.keytab_path();
-        let problem = |problem: String| ServerError::Keytab { path: path.clone(), problem };
-        let bytes = hop_secret::SecretBytes::new(std::fs::read(&path).map_err(|e| problem(e.to_string()))?);
-        let keytab = Keytab::parse(bytes.expose()).map_err(|e| problem(e.to_string()))?;
+        let modified = modified(&path);
+        let keytab = read(&path).map_err(|problem| ServerError::Keytab { path: path.clone(), problem })?;
         let usable = keytab.entries.iter().find(|e| is_service(&e.principal.components, &config.services));
         let Some(entry) = usable else {
-            return Err(problem(format!("has no key for a service {}", config.services.join(", "))));
+            let problem = format!("has no key for a service {}", config.services.join(", "));
+            return Err(ServerError::Keytab { path, problem });
         };
         let realm = config.realm.clone().unwrap_or_else(|| entry.principal.realm.clone());
-        Ok(Self { modified: modified(&path), path, keytab, realm })
+        Ok(Self {
+            path,
+            modified,
+            keys: KeytabKeys::new(&keytab),
+            replay: MemoryReplayCache::default(),
+            services: config.services.clone(),
+            clock_skew: Duration::from_secs(config.clockskew),
+            realm,
+        })
     }
 
     pub fn realm(&self) -> &str {
         &self.realm
     }
+
+    fn reload_if_changed(&mut self) {
+        let modified = modified(&self.path);
+        if modified.is_none() || modified == self.modified {
+            return;
+        }
+        match read(&self.path) {
+            Ok(keytab) => {
+                tracing::info!(path = %self.path.display(), "read the keytab again");
+                self.keys = KeytabKeys::new(&keytab);
+                self.modified = modified;
+            }
+            // It may be in the middle of being written: the old keys stay, the next token tries again.
+            Err(problem) => tracing::warn!(path = %self.path.display(), problem, "cannot read the keytab again"),
+        }
+    }
 }
 
-fn modified(path: &std::path::Path) -> Option<SystemTime> {
+impl Authority for KerberosAuthority {
+    fn accept(
+        &mut self,
+        token: &[u8],
+        bindings: Option<&[u8]>,
+        now: SystemTime,
+    ) -> Result<Authenticated, Box<Rejection>> {
+        self.reload_if_changed();
+        let options = AcceptorOptions {
+            clock_skew: self.clock_skew,
+            channel_bindings: bindings
+                .map(|b| ChannelBindings { application_data: b.to_vec(), ..ChannelBindings::default() }),
+            services: self.services.clone(),
+            ..AcceptorOptions::default()
+        };
+        let accepted =
+            Acceptor::accept(token, &mut self.keys, &mut self.replay, &options, now, &mut rand::rng())
+                .map_err(|refused| Box::new(Rejection { reason: refused.error.to_string(), reply: refused.reply }))?;
+        let delegated = accepted.delegated.filter(|tgt| tgt.is_current(now));
+        let report = SessionReport::new(&ServerFacts {
+            client: accepted.client.to_string(),
+            service: accepted.server.to_string(),
+            ticket_forwardable: accepted.ticket_flags.contains(TicketFlags::FORWARDABLE),
+            ticket_ok_as_delegate: accepted.ticket_flags.contains(TicketFlags::OK_AS_DELEGATE),
+            delegation_requested: accepted.delegation_requested,
+            credential_present: delegated.is_some(),
+        });
+        Ok(Authenticated {
+            context: accepted.context.export(),
+            reply: accepted.reply,
+            client: accepted.client,
+            expires: accepted.evidence.end_time + self.clock_skew,
+            delegated,
+            report,
+        })
+    }
+}
+
+fn read(path: &Path) -> Result<Keytab, String> {
+    let bytes = SecretBytes::new(std::fs::read(path).map_err(|e| e.to_string())?);
+    Keytab::parse(bytes.expose()).map_err(|e| e.to_string())
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
     std::fs::metadata(path).ok()?.modified().ok()
 }
 
 fn is_service(components: &[String], services: &[String]) -> bool {
     matches!(components, [class, _host] if services.iter().any(|s| s.eq_ignore_ascii_case(class)))
-}
-
-impl Authority for KerberosAuthority {
-    fn accept(&mut self, token: &[u8], bindings: Option<&[u8]>, now: SystemTime) -> Result<Authenticated, Box<Rejection>> {
-        let _ = (token, bindings, now);
-        Err(Box::new(Rejection { reply: None, reason: "x".to_owned() }))
-    }
 }

@@ -426,7 +426,7 @@ impl<A: Authority> Core<A> {
             client = %who.client,
             from = %identity.peer,
             user = %identity.user,
-            delegation = delegation_code(&who.report),
+            delegation = %delegation_code(&who.report),
             "session opened"
         );
         Ok(session)

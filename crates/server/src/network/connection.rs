@@ -164,7 +164,7 @@ impl Connection {
                 return Err(Box::new(close(plain(StatusCode::FORBIDDEN, "access denied"))));
             }
             Ok(Err(refusal)) => {
-                let challenge = need.refused(refusal.reply);
+                let challenge = need.refused(hop_kerberos::Error::Usage("refused by the monitor"), refusal.reply).www_authenticate;
                 return Err(Box::new(close(unauthorized(challenge.as_deref()))));
             }
             Err(error) => {
@@ -177,7 +177,7 @@ impl Connection {
             tracing::error!(%error, "the monitor's context cannot be used");
             Box::new(close(empty(StatusCode::INTERNAL_SERVER_ERROR)))
         })?;
-        let step = need.accepted(context, accepted.reply.take()).map_err(|refusal| self.refuse(refusal))?;
+        let step = need.accepted(Box::new(context), accepted.reply.take()).map_err(|refusal| self.refuse(refusal))?;
         let owner =
             Owner { client: accepted.client.clone(), user: accepted.user, identity: accepted.identity };
         let address = Some(self.peer.ip().to_canonical().to_string());

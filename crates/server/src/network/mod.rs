@@ -1,10 +1,10 @@
 //! The network process: HTTP, SOAP and PSRP, without keys and without privileges.
 
-mod bridge;
+
 mod connection;
 mod hub;
 mod monitor;
-mod powershell;
+
 mod winrs;
 
 use std::convert::Infallible;
