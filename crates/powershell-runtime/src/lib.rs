@@ -5,6 +5,8 @@
 //! [`host::Platform`] and [`host::Remoting`].
 #![forbid(unsafe_code)]
 
+pub mod datetime;
+pub mod number;
 pub mod operators;
 pub mod value;
 

@@ -1,13 +1,17 @@
-//! Operators over values.
+//! Operators over values: arithmetic, comparison, text, containment, types.
 
-use std::cmp::Ordering;
+mod arithmetic;
+mod bits;
+mod compare;
+mod format;
+mod text;
 
-use crate::value::Value;
-
-/// The order of two values as sorting uses it: total, never failing.
-pub fn compare_for_sort(a: &Value, b: &Value) -> Ordering {
-    match (a.as_integer(), b.as_integer()) {
-        (Some(x), Some(y)) => x.cmp(&y),
-        _ => a.as_str().cmp(&b.as_str()),
-    }
-}
+pub use arithmetic::{add, divide, multiply, negate, plus, range, remainder, subtract};
+pub use bits::{bit_and, bit_not, bit_or, bit_xor, shift_left, shift_right};
+pub use compare::{
+    CompareOp, compare, compare_for_sort, compare_operator, compare_text, contains, equals, order,
+};
+pub use format::{format_composite, format_operator, format_value};
+pub use text::{
+    MatchResult, is_type, join, join_unary, like, match_groups, match_operator, replace, split, split_unary,
+};

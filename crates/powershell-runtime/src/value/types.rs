@@ -414,8 +414,7 @@ fn exception_base(name: &str) -> Option<&'static str> {
     Some(match name {
         "System.SystemException"
         | "System.ApplicationException"
-        | "System.AggregateException"
-        | "System.UriFormatException_" => "System.Exception",
+        | "System.AggregateException" => "System.Exception",
         "System.ArgumentException"
         | "System.InvalidOperationException"
         | "System.ArithmeticException"
@@ -452,7 +451,7 @@ fn exception_base(name: &str) -> Option<&'static str> {
             "System.ArithmeticException"
         }
         "System.UriFormatException" => "System.FormatException",
-        "System.ObjectDisposedException" | "Microsoft.PowerShell.Commands.ProcessCommandException_" => {
+        "System.ObjectDisposedException" => {
             "System.InvalidOperationException"
         }
         "System.PlatformNotSupportedException" => "System.NotSupportedException",
@@ -485,10 +484,8 @@ fn exception_base(name: &str) -> Option<&'static str> {
         | "System.Management.Automation.RemoteException"
         | "System.Management.Automation.SessionStateException"
         | "System.Management.Automation.ScriptCallDepthException"
-        | "System.Management.Automation.HostException_"
         | "System.Management.Automation.ProviderInvocationException"
         | "System.Management.Automation.PipelineStoppedException"
-        | "System.Management.Automation.SetValueInvocationException_"
         | "System.Management.Automation.ScriptRequiresException"
         | "System.Management.Automation.ExtendedTypeSystemException"
         | "System.Management.Automation.PSSecurityException"
@@ -541,3 +538,116 @@ fn exception_base(name: &str) -> Option<&'static str> {
         _ => return None,
     })
 }
+
+/// The exact full name of an exception type the engine knows, found without case.
+pub(crate) fn exception_type(name: &str) -> Option<&'static str> {
+    EXCEPTIONS.iter().copied().find(|n| n.eq_ignore_ascii_case(name))
+}
+
+const EXCEPTIONS: &[&str] = &[
+    "Microsoft.PowerShell.Commands.ProcessCommandException",
+    "Microsoft.PowerShell.Commands.ServiceCommandException",
+    "Microsoft.PowerShell.Commands.WriteErrorException",
+    "PropertyNotFoundException",
+    "System.AggregateException",
+    "System.ApplicationException",
+    "System.ArgumentException",
+    "System.ArgumentNullException",
+    "System.ArgumentOutOfRangeException",
+    "System.ArithmeticException",
+    "System.ArrayTypeMismatchException",
+    "System.Collections.Generic.KeyNotFoundException",
+    "System.DivideByZeroException",
+    "System.DuplicateWaitObjectException",
+    "System.Exception",
+    "System.FieldAccessException",
+    "System.FormatException",
+    "System.Globalization.CultureNotFoundException",
+    "System.IO.DirectoryNotFoundException",
+    "System.IO.EndOfStreamException",
+    "System.IO.FileLoadException",
+    "System.IO.FileNotFoundException",
+    "System.IO.IOException",
+    "System.IO.PathTooLongException",
+    "System.IndexOutOfRangeException",
+    "System.InvalidCastException",
+    "System.InvalidOperationException",
+    "System.Management.Automation.ActionPreferenceStopException",
+    "System.Management.Automation.ArgumentTransformationMetadataException",
+    "System.Management.Automation.CmdletInvocationException",
+    "System.Management.Automation.CmdletProviderInvocationException",
+    "System.Management.Automation.CommandNotFoundException",
+    "System.Management.Automation.DriveNotFoundException",
+    "System.Management.Automation.ExtendedTypeSystemException",
+    "System.Management.Automation.GetValueException",
+    "System.Management.Automation.GetValueInvocationException",
+    "System.Management.Automation.HaltCommandException",
+    "System.Management.Automation.Host.HostException",
+    "System.Management.Automation.IncompleteParseException",
+    "System.Management.Automation.ItemNotFoundException",
+    "System.Management.Automation.MetadataException",
+    "System.Management.Automation.MethodException",
+    "System.Management.Automation.MethodInvocationException",
+    "System.Management.Automation.NativeCommandExitException",
+    "System.Management.Automation.PSArgumentException",
+    "System.Management.Automation.PSArgumentNullException",
+    "System.Management.Automation.PSArgumentOutOfRangeException",
+    "System.Management.Automation.PSInvalidCastException",
+    "System.Management.Automation.PSInvalidOperationException",
+    "System.Management.Automation.PSNotImplementedException",
+    "System.Management.Automation.PSNotSupportedException",
+    "System.Management.Automation.PSObjectDisposedException",
+    "System.Management.Automation.PSSecurityException",
+    "System.Management.Automation.ParameterBindingArgumentTransformationException",
+    "System.Management.Automation.ParameterBindingException",
+    "System.Management.Automation.ParameterBindingValidationException",
+    "System.Management.Automation.ParseException",
+    "System.Management.Automation.PipelineStoppedException",
+    "System.Management.Automation.PropertyNotFoundException",
+    "System.Management.Automation.ProviderInvocationException",
+    "System.Management.Automation.ProviderNotFoundException",
+    "System.Management.Automation.RemoteException",
+    "System.Management.Automation.Remoting.PSRemotingDataStructureException",
+    "System.Management.Automation.Remoting.PSRemotingTransportException",
+    "System.Management.Automation.RuntimeException",
+    "System.Management.Automation.ScriptCallDepthException",
+    "System.Management.Automation.ScriptRequiresException",
+    "System.Management.Automation.SessionStateException",
+    "System.Management.Automation.SessionStateOverflowException",
+    "System.Management.Automation.SessionStateUnauthorizedAccessException",
+    "System.Management.Automation.SetValueException",
+    "System.Management.Automation.SetValueInvocationException",
+    "System.Management.Automation.ValidationMetadataException",
+    "System.MemberAccessException",
+    "System.MethodAccessException",
+    "System.MissingFieldException",
+    "System.MissingMemberException",
+    "System.MissingMethodException",
+    "System.Net.Http.HttpRequestException",
+    "System.Net.Sockets.SocketException",
+    "System.Net.WebException",
+    "System.NotFiniteNumberException",
+    "System.NotImplementedException",
+    "System.NotSupportedException",
+    "System.NullReferenceException",
+    "System.ObjectDisposedException",
+    "System.OperationCanceledException",
+    "System.OutOfMemoryException",
+    "System.OverflowException",
+    "System.PlatformNotSupportedException",
+    "System.RankException",
+    "System.Runtime.InteropServices.ExternalException",
+    "System.Security.Cryptography.CryptographicException",
+    "System.Security.SecurityException",
+    "System.StackOverflowException",
+    "System.SystemException",
+    "System.Text.DecoderFallbackException",
+    "System.Text.Json.JsonException",
+    "System.Text.RegularExpressions.RegexParseException",
+    "System.Threading.Tasks.TaskCanceledException",
+    "System.TimeoutException",
+    "System.TypeLoadException",
+    "System.UnauthorizedAccessException",
+    "System.UriFormatException",
+    "System.Xml.XmlException",
+];
