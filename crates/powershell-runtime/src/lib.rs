@@ -5,10 +5,15 @@
 //! [`host::Platform`] and [`host::Remoting`].
 #![forbid(unsafe_code)]
 
+pub mod convert;
 pub mod datetime;
+pub mod dotnet;
+pub mod members;
 pub mod number;
 pub mod operators;
+pub mod regex;
 pub mod value;
+pub mod wildcard;
 
 pub mod classes;
 pub mod command;

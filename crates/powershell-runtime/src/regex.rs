@@ -68,7 +68,9 @@ impl Regex {
         check(pattern, options)?;
         let (translated, names) = translate(pattern, options);
         let mut flags = String::new();
-        for (bit, letter) in [(options::IGNORE_CASE, 'i'), (options::MULTILINE, 'm'), (options::SINGLELINE, 's')] {
+        for (bit, letter) in
+            [(options::IGNORE_CASE, 'i'), (options::MULTILINE, 'm'), (options::SINGLELINE, 's')]
+        {
             if options & bit != 0 {
                 flags.push(letter);
             }
@@ -530,7 +532,9 @@ fn translate(pattern: &str, options: i64) -> (String, Vec<Option<String>>) {
                 let open = out.rfind('{');
                 let quantifier = open.is_some_and(|o| {
                     !out.get(..o).is_some_and(|b| b.ends_with('\\'))
-                        && out.get(o + 1..).is_some_and(|b| b.bytes().all(|b| b.is_ascii_digit() || b == b','))
+                        && out
+                            .get(o + 1..)
+                            .is_some_and(|b| b.bytes().all(|b| b.is_ascii_digit() || b == b','))
                 });
                 out.push_str(if quantifier { "}" } else { "\\}" });
             }
@@ -571,7 +575,8 @@ fn translate_class(chars: &[char], start: usize, out: &mut String) -> usize {
                         out.push_str(&format!("\\x{{{hex}}}"));
                         i += 4;
                     }
-                    '<' | '>' | '_' | '"' | '\'' | '/' | '@' | ',' | ';' | ':' | '=' | '!' | '%' | '`' | ' ' => {
+                    '<' | '>' | '_' | '"' | '\'' | '/' | '@' | ',' | ';' | ':' | '=' | '!' | '%' | '`'
+                    | ' ' => {
                         out.push(next);
                     }
                     other => {

@@ -130,8 +130,7 @@ impl Wildcard {
                 }
                 let inside = |x: char| *low <= x && x <= *high;
                 inside(c)
-                    || (self.ignore_case
-                        && (c.to_lowercase().any(inside) || c.to_uppercase().any(inside)))
+                    || (self.ignore_case && (c.to_lowercase().any(inside) || c.to_uppercase().any(inside)))
             }),
         }
     }
@@ -158,7 +157,9 @@ pub fn has_wildcard(pattern: &str) -> bool {
 
 /// The text with wildcard characters escaped by backticks.
 pub fn escape_wildcard(text: &str) -> String {
-    text.chars().flat_map(|c| if matches!(c, '*' | '?' | '[' | ']' | '`') { vec!['`', c] } else { vec![c] }).collect()
+    text.chars()
+        .flat_map(|c| if matches!(c, '*' | '?' | '[' | ']' | '`') { vec!['`', c] } else { vec![c] })
+        .collect()
 }
 
 /// The text with backtick escapes resolved.

@@ -7,8 +7,8 @@ use super::{to_bool, to_number, to_text, to_text_with};
 use crate::datetime::{parse_datetime, parse_timespan};
 use crate::dotnet;
 use crate::value::{
-    Callbacks, DateTime, DateTimeKind, DictKind, EnumType, Error, ErrorCategory, Exception, ListKind, MemberKind,
-    PsDict, PsList, PsObject, TimeSpan, TypeKind, TypeRef, Value,
+    Callbacks, DateTime, DateTimeKind, DictKind, EnumType, Error, ErrorCategory, Exception, ListKind,
+    MemberKind, PsDict, PsList, PsObject, TimeSpan, TypeKind, TypeRef, Value,
 };
 
 /// `Cannot convert the "x" value of type "y" to type "z".`
@@ -27,7 +27,10 @@ pub fn no_conversion(value: &Value, target: &TypeRef) -> Error {
     };
     Error::cast(
         "ConvertToFinalInvalidCastException",
-        format!("Cannot convert the \"{text}\" value of type \"{kind}\" to type \"{}\".", target.display_name()),
+        format!(
+            "Cannot convert the \"{text}\" value of type \"{kind}\" to type \"{}\".",
+            target.display_name()
+        ),
     )
 }
 
@@ -79,7 +82,9 @@ pub fn convert_to(value: &Value, target: &TypeRef, engine: &mut dyn Callbacks) -
         });
     }
     if is_numeric_type(name) {
-        if value.base().enumerate().is_none() && let Some(result) = to_number(value, name) {
+        if value.base().enumerate().is_none()
+            && let Some(result) = to_number(value, name)
+        {
             return result;
         }
         return Err(no_conversion(value, target));
@@ -110,7 +115,9 @@ pub fn convert_to(value: &Value, target: &TypeRef, engine: &mut dyn Callbacks) -
                 },
             },
         },
-        "System.Collections.ArrayList" | "System.Collections.IList" | "System.Collections.ICollection"
+        "System.Collections.ArrayList"
+        | "System.Collections.IList"
+        | "System.Collections.ICollection"
         | "System.Collections.IEnumerable" => match value.base() {
             Value::Null | Value::Empty => Ok(Value::Null),
             _ => Ok(Value::List(Arc::new(PsList::array_list(value.clone().into_items())))),
@@ -142,9 +149,9 @@ pub fn convert_to(value: &Value, target: &TypeRef, engine: &mut dyn Callbacks) -
         },
         "System.Management.Automation.ScriptBlock" => match value.base() {
             Value::Null | Value::Empty => Ok(Value::Null),
-            Value::String(_) => {
-                engine.static_invoke(target, "Create", &[value.clone()]).unwrap_or_else(|| Err(no_conversion(value, target)))
-            }
+            Value::String(_) => engine
+                .static_invoke(target, "Create", &[value.clone()])
+                .unwrap_or_else(|| Err(no_conversion(value, target))),
             _ => Err(no_conversion(value, target)),
         },
         _ => by_construction(value, target, engine),
@@ -231,7 +238,10 @@ fn to_generic(
         ("Nullable", [inner]) => {
             Some(if value.is_null() { Ok(Value::Null) } else { convert_to(value, inner, engine) })
         }
-        ("List" | "IList" | "ICollection" | "IEnumerable" | "Collection" | "HashSet" | "Queue" | "Stack", [inner]) => {
+        (
+            "List" | "IList" | "ICollection" | "IEnumerable" | "Collection" | "HashSet" | "Queue" | "Stack",
+            [inner],
+        ) => {
             if value.is_null() {
                 return Some(Ok(Value::Null));
             }
@@ -256,8 +266,8 @@ fn to_generic(
             Value::Dict(dict) => {
                 let copy = PsDict::new(DictKind::Dictionary(k.clone(), v.clone()), false);
                 for (key, item) in dict.entries() {
-                    let entry = convert_to(&key, k, engine)
-                        .and_then(|key| Ok((key, convert_to(&item, v, engine)?)));
+                    let entry =
+                        convert_to(&key, k, engine).and_then(|key| Ok((key, convert_to(&item, v, engine)?)));
                     match entry {
                         Ok((key, item)) => copy.insert(key, item),
                         Err(error) => return Some(Err(error)),
@@ -323,10 +333,12 @@ fn to_datetime(value: &Value, target: &TypeRef, engine: &mut dyn Callbacks) -> R
                 .map(Value::DateTime)
                 .map_err(|e| failed(value, target, "InvalidCastParseTargetInvocationWithFormatProvider", &e))
         }
-        Value::Native(native) if native.type_ref().is("System.DateTimeOffset") => match native.get("DateTime") {
-            Some(result) => result,
-            None => Err(no_conversion(value, target)),
-        },
+        Value::Native(native) if native.type_ref().is("System.DateTimeOffset") => {
+            match native.get("DateTime") {
+                Some(result) => result,
+                None => Err(no_conversion(value, target)),
+            }
+        }
         other => match super::to_i64(other).filter(|_| other.is_number()) {
             Some(ticks) => DateTime::from_ticks(ticks, DateTimeKind::Unspecified)
                 .map(Value::DateTime)
@@ -430,7 +442,12 @@ fn from_names<'a>(
                         list.join(", ")
                     ),
                 );
-                return Err(failed(value, target, "SubstringDisambiguationEnumParseThrewAnException", &inner));
+                return Err(failed(
+                    value,
+                    target,
+                    "SubstringDisambiguationEnumParseThrewAnException",
+                    &inner,
+                ));
             }
             several => {
                 let names: Vec<&str> = several.iter().map(|(n, _)| &**n).collect();
@@ -442,7 +459,12 @@ fn from_names<'a>(
                         names.join(", ")
                     ),
                 );
-                return Err(failed(value, target, "SubstringDisambiguationEnumParseThrewAnException", &inner));
+                return Err(failed(
+                    value,
+                    target,
+                    "SubstringDisambiguationEnumParseThrewAnException",
+                    &inner,
+                ));
             }
         }
     }

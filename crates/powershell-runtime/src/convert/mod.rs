@@ -26,7 +26,9 @@ pub fn to_bool(value: &Value) -> bool {
         Value::List(list) => {
             use crate::value::ListKind;
             match list.kind() {
-                ListKind::ArrayList | ListKind::List(_) | ListKind::Collection(_) => list_is_true(&list.items()),
+                ListKind::ArrayList | ListKind::List(_) | ListKind::Collection(_) => {
+                    list_is_true(&list.items())
+                }
                 _ => true,
             }
         }

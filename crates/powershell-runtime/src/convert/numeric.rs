@@ -163,7 +163,8 @@ fn from_f64(value: &Value, target: &str, n: f64) -> Result<Value, Error> {
             if !n.is_finite() {
                 return Err(overflow(value, target));
             }
-            let rounded = if target == "System.Numerics.BigInteger" { n.trunc() } else { n.round_ties_even() };
+            let rounded =
+                if target == "System.Numerics.BigInteger" { n.trunc() } else { n.round_ties_even() };
             let big = BigInt::from_str(&format!("{rounded:.0}")).map_err(|_| overflow(value, target))?;
             integer(value, target, &big)
         }
@@ -187,7 +188,8 @@ fn from_decimal(value: &Value, target: &str, n: Decimal) -> Result<Value, Error>
         "System.Single" => n.to_string().parse().map(Value::Single).map_err(|_| overflow(value, target)),
         _ => {
             let rounded = if target == "System.Numerics.BigInteger" { n.trunc() } else { n.round() };
-            let big = BigInt::from_str(&rounded.normalize().to_string()).map_err(|_| overflow(value, target))?;
+            let big =
+                BigInt::from_str(&rounded.normalize().to_string()).map_err(|_| overflow(value, target))?;
             integer(value, target, &big)
         }
     }

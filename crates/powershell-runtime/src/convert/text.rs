@@ -13,7 +13,8 @@ pub fn to_text(value: &Value) -> String {
 /// The text PowerShell puts in strings for a value; script `ToString` methods and script properties run,
 /// `$OFS` counts.
 pub fn to_text_with(value: &Value, engine: &mut dyn Callbacks) -> String {
-    let separator = if value.enumerate().is_some() { engine.output_field_separator() } else { " ".to_owned() };
+    let separator =
+        if value.enumerate().is_some() { engine.output_field_separator() } else { " ".to_owned() };
     text(value, &separator, true, &mut Some(engine))
 }
 
@@ -50,7 +51,8 @@ fn text(value: &Value, separator: &str, unroll: bool, engine: &mut Option<&mut d
         Value::SecureString(_) => "System.Security.SecureString".to_owned(),
         Value::Native(native) => match native.enumerate().filter(|_| unroll) {
             Some(items) if native.text() == native.type_ref().full_name() => {
-                let list: Vec<String> = items.iter().map(|item| text(item, separator, false, engine)).collect();
+                let list: Vec<String> =
+                    items.iter().map(|item| text(item, separator, false, engine)).collect();
                 list.join(separator)
             }
             _ => native.text(),
@@ -119,7 +121,10 @@ pub(crate) fn version_text(parts: &[i32; 4]) -> String {
 pub fn exception_text(exception: &Exception) -> String {
     let mut text = format!("{}: {}", exception.type_name(), exception.message());
     if let Some(inner) = exception.inner() {
-        text.push_str(&format!("\n ---> {}\n   --- End of inner exception stack trace ---", exception_text(inner)));
+        text.push_str(&format!(
+            "\n ---> {}\n   --- End of inner exception stack trace ---",
+            exception_text(inner)
+        ));
     }
     text
 }

@@ -42,7 +42,9 @@ pub fn format_datetime(date: DateTime, format: &str, offset: i32) -> Result<Stri
         }
         'o' | 'O' => "yyyy-MM-ddTHH:mm:ss.fffffffK",
         'r' | 'R' => "ddd, dd MMM yyyy HH:mm:ss 'GMT'",
-        _ => return Err(Error::dotnet("System.FormatException", "Input string was not in a correct format.")),
+        _ => {
+            return Err(Error::dotnet("System.FormatException", "Input string was not in a correct format."));
+        }
     };
     Ok(custom(date, pattern, offset))
 }

@@ -4,7 +4,10 @@ use super::{DAYS, MONTHS};
 use crate::value::{DateParts, DateTime, DateTimeKind, Error};
 
 fn not_valid(text: &str) -> Error {
-    Error::dotnet("System.FormatException", format!("String '{text}' was not recognized as a valid DateTime."))
+    Error::dotnet(
+        "System.FormatException",
+        format!("String '{text}' was not recognized as a valid DateTime."),
+    )
 }
 
 fn unknown_word(text: &str, at: usize) -> Error {
@@ -225,9 +228,10 @@ impl State {
         let date = DateTime::from_parts(parts, DateTimeKind::Unspecified)?;
         match self.zone {
             None => Some(date),
-            Some(zone) => {
-                DateTime::from_ticks(date.ticks() + i64::from(offset - zone) * 10_000_000, DateTimeKind::Local)
-            }
+            Some(zone) => DateTime::from_ticks(
+                date.ticks() + i64::from(offset - zone) * 10_000_000,
+                DateTimeKind::Local,
+            ),
         }
     }
 }
@@ -286,7 +290,8 @@ fn exact(text: &str, pattern: &str, now: DateTime, offset: i32) -> Result<DateTi
             'y' => {
                 let value = if run <= 2 { digits(&mut at, run.min(2), 2) } else { digits(&mut at, run, run) };
                 let value = value.ok_or_else(fail)? as i32;
-                year = Some(if run <= 2 { if value < 50 { 2000 + value } else { 1900 + value } } else { value });
+                year =
+                    Some(if run <= 2 { if value < 50 { 2000 + value } else { 1900 + value } } else { value });
             }
             'M' if run <= 2 => month = Some(two(&mut at).ok_or_else(fail)?),
             'M' => month = Some(word(&mut at, &MONTHS, run == 3).ok_or_else(fail)? + 1),
@@ -414,7 +419,9 @@ fn exact(text: &str, pattern: &str, now: DateTime, offset: i32) -> Result<DateTi
     })?;
     Ok(match zone {
         None => date,
-        Some(zone) => DateTime::from_ticks(date.ticks() + i64::from(offset - zone) * 10_000_000, DateTimeKind::Local)
-            .ok_or_else(fail)?,
+        Some(zone) => {
+            DateTime::from_ticks(date.ticks() + i64::from(offset - zone) * 10_000_000, DateTimeKind::Local)
+                .ok_or_else(fail)?
+        }
     })
 }

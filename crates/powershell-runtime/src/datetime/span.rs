@@ -71,7 +71,10 @@ pub fn format_timespan(span: TimeSpan, format: &str) -> Result<String, Error> {
 /// `TimeSpan.Parse`: `[-][d.]hh:mm[:ss[.fffffff]]`, `d`, or `d:hh:mm:ss`.
 pub fn parse_timespan(text: &str) -> Result<TimeSpan, Error> {
     let fail = || {
-        Error::dotnet("System.FormatException", format!("String '{text}' was not recognized as a valid TimeSpan."))
+        Error::dotnet(
+            "System.FormatException",
+            format!("String '{text}' was not recognized as a valid TimeSpan."),
+        )
     };
     let too_big = || {
         Error::dotnet(

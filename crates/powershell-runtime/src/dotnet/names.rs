@@ -287,7 +287,8 @@ pub fn resolve_type(
     more: &mut dyn FnMut(&str) -> Option<TypeRef>,
 ) -> Option<TypeRef> {
     let name = name.trim();
-    let name = name.strip_prefix('[').and_then(|n| n.strip_suffix(']')).filter(|n| !n.is_empty()).unwrap_or(name);
+    let name =
+        name.strip_prefix('[').and_then(|n| n.strip_suffix(']')).filter(|n| !n.is_empty()).unwrap_or(name);
     if let Some(open) = matching_open(name) {
         let inner = name.get(open + 1..name.len() - 1)?;
         let outer = name.get(..open)?.trim();
@@ -333,7 +334,9 @@ fn candidates(name: &str, namespaces: &[String]) -> Vec<String> {
 }
 
 fn known_type(name: &str) -> Option<TypeRef> {
-    if let Some(full) = ACCELERATORS.iter().map(|(_, full)| *full).find(|full| full.eq_ignore_ascii_case(name)) {
+    if let Some(full) =
+        ACCELERATORS.iter().map(|(_, full)| *full).find(|full| full.eq_ignore_ascii_case(name))
+    {
         return Some(TypeRef::named(full));
     }
     if let Some(full) = KNOWN.iter().find(|full| full.eq_ignore_ascii_case(name)) {
@@ -388,7 +391,9 @@ fn split_arguments(text: &str) -> Vec<&str> {
 pub fn type_text(kind: &TypeRef) -> String {
     use crate::value::TypeKind;
     match kind.kind() {
-        TypeKind::Array(element, rank) => format!("{}[{}]", type_text(element), ",".repeat(rank.saturating_sub(1))),
+        TypeKind::Array(element, rank) => {
+            format!("{}[{}]", type_text(element), ",".repeat(rank.saturating_sub(1)))
+        }
         TypeKind::Generic(definition, arguments) => {
             let list: Vec<String> = arguments.iter().map(type_text).collect();
             format!("{definition}[{}]", list.join(","))

@@ -18,7 +18,8 @@ impl Digits {
         let negative = mantissa.starts_with('-');
         let mantissa = mantissa.trim_start_matches(['-', '+']);
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-        let mut digits: Vec<u8> = whole.bytes().chain(fraction.bytes()).map(|b| b.wrapping_sub(b'0')).collect();
+        let mut digits: Vec<u8> =
+            whole.bytes().chain(fraction.bytes()).map(|b| b.wrapping_sub(b'0')).collect();
         let mut point = whole.len() as i32 + exponent;
         let zeros = digits.iter().take_while(|d| **d == 0).count();
         digits.drain(..zeros);
@@ -118,7 +119,8 @@ pub fn double_text(value: f64) -> String {
 
 /// Shortest text that reads back as the same single (`Single.ToString()`).
 pub fn single_text(value: f32) -> String {
-    special(f64::from(value)).map_or_else(|| general(&Digits::parse(&format!("{value:e}")), 7, 'E'), str::to_owned)
+    special(f64::from(value))
+        .map_or_else(|| general(&Digits::parse(&format!("{value:e}")), 7, 'E'), str::to_owned)
 }
 
 /// A number as PowerShell puts it in strings and output: 15 and 7 significant digits for floating point.
@@ -153,7 +155,7 @@ fn trim(digits: &mut Digits) {
     }
 }
 
-/// General notation: plain digits while the exponent is in -5..precision, else an exponent of two digits.
+/// General notation: plain digits while the exponent is in -4..precision, else an exponent of two digits.
 fn general(digits: &Digits, precision: i32, letter: char) -> String {
     let mut digits = digits.clone();
     trim(&mut digits);
@@ -162,9 +164,7 @@ fn general(digits: &Digits, precision: i32, letter: char) -> String {
         return format!("{sign}0");
     }
     let exponent = digits.point - 1;
-    if exponent >= precision.max(digits.digits.len() as i32).min(precision.max(1)) && exponent >= precision
-        || exponent < -5
-    {
+    if exponent >= precision || exponent < -4 {
         let mut text = format!("{sign}{}", digits.digit(0));
         if digits.digits.len() > 1 {
             text.push('.');
@@ -359,7 +359,11 @@ fn standard(source: &Source, letter: char, precision: Option<i32>) -> Result<Str
             let exponent = if d.digits.is_empty() || d.is_zero() { 0 } else { d.point - 1 };
             let fraction: String = (1..=places).map(|i| d.digit(i)).collect();
             let mark = if exponent < 0 { '-' } else { '+' };
-            format!("{}{letter}{mark}{:03}", join(sign(&d), d.digit(0).to_string(), &fraction), exponent.abs())
+            format!(
+                "{}{letter}{mark}{:03}",
+                join(sign(&d), d.digit(0).to_string(), &fraction),
+                exponent.abs()
+            )
         }
         'G' | 'R' => {
             let mark = if letter.is_ascii_lowercase() { 'e' } else { 'E' };
@@ -486,7 +490,11 @@ fn custom(source: &Source, format: &str) -> String {
     let choose = |digits: &Digits| -> usize {
         if digits.is_zero() && sections.len() > 2 && sections.get(2).is_some_and(|s| !s.is_empty()) {
             2
-        } else if digits.negative && !digits.is_zero() && sections.len() > 1 && sections.get(1).is_some_and(|s| !s.is_empty()) {
+        } else if digits.negative
+            && !digits.is_zero()
+            && sections.len() > 1
+            && sections.get(1).is_some_and(|s| !s.is_empty())
+        {
             1
         } else {
             0
@@ -519,8 +527,15 @@ struct Layout {
 }
 
 fn layout(list: &[Piece]) -> Layout {
-    let mut l =
-        Layout { before: 0, zeros_before: 0, after: 0, zeros_after: 0, grouping: false, scale: 0, exponent: false };
+    let mut l = Layout {
+        before: 0,
+        zeros_before: 0,
+        after: 0,
+        zeros_after: 0,
+        grouping: false,
+        scale: 0,
+        exponent: false,
+    };
     let (mut seen_point, mut first_zero, mut commas) = (false, None, 0);
     for piece in list {
         match piece {

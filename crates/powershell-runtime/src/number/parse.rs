@@ -23,10 +23,14 @@ pub fn parse_double(text: &str) -> Option<f64> {
     let plain = text.strip_prefix(['+', '-']).unwrap_or(text);
     match plain.to_ascii_lowercase().as_str() {
         "nan" => return Some(f64::NAN),
-        "infinity" | "∞" => return Some(if text.starts_with('-') { f64::NEG_INFINITY } else { f64::INFINITY }),
+        "infinity" | "∞" => {
+            return Some(if text.starts_with('-') { f64::NEG_INFINITY } else { f64::INFINITY });
+        }
         _ => {}
     }
-    if !plain.starts_with(|c: char| c.is_ascii_digit() || c == '.') || !plain.bytes().any(|b| b.is_ascii_digit()) {
+    if !plain.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+        || !plain.bytes().any(|b| b.is_ascii_digit())
+    {
         return None;
     }
     let whole = plain.split(['.', 'e', 'E']).next().unwrap_or("");
@@ -99,7 +103,9 @@ pub fn scan_number(text: &str) -> Option<Value> {
 }
 
 fn strip_multiplier(digits: &str) -> (&str, i64) {
-    for (unit, factor) in [("kb", 1i64 << 10), ("mb", 1 << 20), ("gb", 1 << 30), ("tb", 1 << 40), ("pb", 1 << 50)] {
+    for (unit, factor) in
+        [("kb", 1i64 << 10), ("mb", 1 << 20), ("gb", 1 << 30), ("tb", 1 << 40), ("pb", 1 << 50)]
+    {
         if let Some(rest) = digits.strip_suffix(unit) {
             return (rest, factor);
         }

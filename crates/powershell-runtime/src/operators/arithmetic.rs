@@ -6,7 +6,7 @@ use num_bigint::BigInt;
 
 use crate::convert::{self, to_text_with};
 use crate::number::scan_number;
-use crate::value::{Callbacks, DictKind, Decimal, Error, ErrorCategory, PsDict, TimeSpan, TypeRef, Value};
+use crate::value::{Callbacks, Decimal, DictKind, Error, ErrorCategory, PsDict, TimeSpan, TypeRef, Value};
 
 #[derive(Clone, Copy, PartialEq)]
 enum Op {
@@ -83,7 +83,13 @@ pub fn multiply(left: &Value, right: &Value, engine: &mut dyn Callbacks) -> Resu
             )
         })
     };
-    let too_big = || Error::runtime("OutOfMemory", ErrorCategory::LimitsExceeded, "Array dimensions exceeded supported range.");
+    let too_big = || {
+        Error::runtime(
+            "OutOfMemory",
+            ErrorCategory::LimitsExceeded,
+            "Array dimensions exceeded supported range.",
+        )
+    };
     match left.base() {
         Value::String(text) => {
             let n = times(right, engine)?;
@@ -220,13 +226,18 @@ fn add_dicts(left: &PsDict, right: &PsDict) -> Result<Value, Error> {
 
 fn no_operator(value: &Value, op: Op) -> Error {
     let kind = match value {
-        Value::Object(object) if object.base().is_none() => "System.Management.Automation.PSObject".to_owned(),
+        Value::Object(object) if object.base().is_none() => {
+            "System.Management.Automation.PSObject".to_owned()
+        }
         other => other.type_ref().map(|t| t.display_name()).unwrap_or_default(),
     };
     Error::runtime(
         "MethodNotFound",
         ErrorCategory::InvalidOperation,
-        format!("Method invocation failed because [{kind}] does not contain a method named '{}'.", op.method()),
+        format!(
+            "Method invocation failed because [{kind}] does not contain a method named '{}'.",
+            op.method()
+        ),
     )
 }
 
@@ -282,7 +293,8 @@ fn arithmetic(op: Op, left: &Value, right: &Value, engine: &mut dyn Callbacks) -
         None => {
             // The right operand must become a number like the left one.
             let target = a.type_ref().unwrap_or_else(TypeRef::object);
-            if right.base().enumerate().is_some() || matches!(right.base(), Value::Dict(_) | Value::Object(_)) {
+            if right.base().enumerate().is_some() || matches!(right.base(), Value::Dict(_) | Value::Object(_))
+            {
                 return Err(no_right(op, left, right, &target));
             }
             convert::convert_to(right, &target, engine)?
@@ -298,7 +310,10 @@ fn no_right(op: Op, left: &Value, right: &Value, target: &TypeRef) -> Error {
         return Error::runtime(
             "MethodNotFound",
             ErrorCategory::InvalidOperation,
-            format!("Method invocation failed because [{kind}] does not contain a method named '{}'.", op.method()),
+            format!(
+                "Method invocation failed because [{kind}] does not contain a method named '{}'.",
+                op.method()
+            ),
         );
     }
     convert::no_conversion(right, target)
@@ -353,7 +368,10 @@ fn fit_u64(n: i128) -> Option<Value> {
 }
 
 fn divide_by_zero() -> Error {
-    let inner = Arc::new(crate::value::Exception::new("System.DivideByZeroException", "Attempted to divide by zero."));
+    let inner = Arc::new(crate::value::Exception::new(
+        "System.DivideByZeroException",
+        "Attempted to divide by zero.",
+    ));
     Error::from_exception(
         crate::value::Exception::new(
             "System.Management.Automation.RuntimeException",

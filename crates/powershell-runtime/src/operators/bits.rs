@@ -94,14 +94,10 @@ pub fn bit_not(value: &Value, engine: &mut dyn Callbacks) -> Result<Value, Error
     })
 }
 
-fn shift(
-    left: &Value,
-    right: &Value,
-    engine: &mut dyn Callbacks,
-    to_left: bool,
-) -> Result<Value, Error> {
+fn shift(left: &Value, right: &Value, engine: &mut dyn Callbacks, to_left: bool) -> Result<Value, Error> {
     let a = operand(left, engine)?;
-    let by = convert::convert_to(right, &TypeRef::named("System.Int32"), engine)?.as_integer().unwrap_or(0) as u32;
+    let by =
+        convert::convert_to(right, &TypeRef::named("System.Int32"), engine)?.as_integer().unwrap_or(0) as u32;
     Ok(match a {
         Value::Int64(n) => Value::Int64(if to_left { n.wrapping_shl(by) } else { n.wrapping_shr(by) }),
         Value::UInt64(n) => Value::UInt64(if to_left { n.wrapping_shl(by) } else { n.wrapping_shr(by) }),

@@ -107,14 +107,18 @@ pub fn equals(left: &Value, right: &Value, ignore_case: bool, engine: &mut dyn C
         Value::Enum(kind, n) => {
             return match right.base() {
                 Value::Enum(_, m) => n == m,
-                Value::String(_) => matches!(convert::enum_from(right, kind), Ok(Value::Enum(_, m)) if m == *n),
+                Value::String(_) => {
+                    matches!(convert::enum_from(right, kind), Ok(Value::Enum(_, m)) if m == *n)
+                }
                 other => convert::to_f64(other).is_some_and(|m| m == *n as f64),
             };
         }
         Value::Type(kind) => {
             return match right.base() {
                 Value::Type(other) => kind == other,
-                Value::String(text) => crate::dotnet::find_type(text, &[], engine).is_some_and(|t| t == *kind),
+                Value::String(text) => {
+                    crate::dotnet::find_type(text, &[], engine).is_some_and(|t| t == *kind)
+                }
                 _ => false,
             };
         }
@@ -146,10 +150,12 @@ pub fn equals(left: &Value, right: &Value, ignore_case: bool, engine: &mut dyn C
     match left.base() {
         Value::DateTime(_) | Value::TimeSpan(_) | Value::Guid(_) | Value::Version(_) | Value::Native(_) => {
             match convert::convert_to(right, &kind, engine) {
-                Ok(converted) if converted.type_ref().is_some_and(|t| t == kind) => match (left.base(), &converted) {
-                    (Value::Native(a), b) => left.same(b) || a.compare(b) == Some(Ordering::Equal),
-                    (a, b) => a.same(b),
-                },
+                Ok(converted) if converted.type_ref().is_some_and(|t| t == kind) => {
+                    match (left.base(), &converted) {
+                        (Value::Native(a), b) => left.same(b) || a.compare(b) == Some(Ordering::Equal),
+                        (a, b) => a.same(b),
+                    }
+                }
                 _ => false,
             }
         }
@@ -197,7 +203,9 @@ pub fn order(
             return Ok(Some(compare_text(&a, &b, ignore_case)));
         }
         _ if left.is_number() => convert::convert_to(right, &kind, engine)?,
-        Value::Enum(..) => convert::convert_to(right, &kind, engine).map_err(|e| could_not(left, right, &e))?,
+        Value::Enum(..) => {
+            convert::convert_to(right, &kind, engine).map_err(|e| could_not(left, right, &e))?
+        }
         Value::DateTime(_) | Value::TimeSpan(_) | Value::Guid(_) | Value::Version(_) | Value::Char(_) => {
             convert::convert_to(right, &kind, engine).map_err(|e| could_not(left, right, &e))?
         }
@@ -231,7 +239,12 @@ fn could_not(left: &Value, right: &Value, error: &Error) -> Error {
         "System.Management.Automation.PSInvalidOperationException",
         "ComparisonFailure",
         ErrorCategory::InvalidOperation,
-        format!("Could not compare \"{}\" to \"{}\". Error: \"{}\"", to_text(left), to_text(right), error.message()),
+        format!(
+            "Could not compare \"{}\" to \"{}\". Error: \"{}\"",
+            to_text(left),
+            to_text(right),
+            error.message()
+        ),
     )
 }
 
@@ -301,7 +314,10 @@ pub fn compare_text(a: &str, b: &str, ignore_case: bool) -> Ordering {
 /// Primary and secondary weight of a character; `None` for one that collation ignores.
 fn weight(c: char) -> Option<Vec<(u32, u32)>> {
     const PUNCTUATION: &str = "_-,;:!?.'\"()[]{}@*/\\&#%`^+<=>|~$";
-    if (c.is_control() && !matches!(c, '\t' | '\n' | '\u{b}' | '\u{c}' | '\r')) || c == '\u{ad}' || c == '\u{200b}' {
+    if (c.is_control() && !matches!(c, '\t' | '\n' | '\u{b}' | '\u{c}' | '\r'))
+        || c == '\u{ad}'
+        || c == '\u{200b}'
+    {
         return None;
     }
     if c.is_whitespace() {
@@ -361,7 +377,7 @@ fn decompose(c: char) -> Option<(&'static str, u32)> {
     if c.is_ascii() {
         return None;
     }
-    TABLE.iter().find_map(|(base, letters)| {
-        letters.chars().position(|l| l == c).map(|at| (*base, at as u32 + 1))
-    })
+    TABLE
+        .iter()
+        .find_map(|(base, letters)| letters.chars().position(|l| l == c).map(|at| (*base, at as u32 + 1)))
 }

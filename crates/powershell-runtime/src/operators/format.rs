@@ -10,7 +10,11 @@ fn format_exception(message: impl AsRef<str>) -> Error {
 }
 
 /// `format -f arguments`.
-pub fn format_operator(format: &Value, arguments: &Value, engine: &mut dyn Callbacks) -> Result<Value, Error> {
+pub fn format_operator(
+    format: &Value,
+    arguments: &Value,
+    engine: &mut dyn Callbacks,
+) -> Result<Value, Error> {
     let format = crate::convert::to_text_with(format, engine);
     let list = match arguments.base() {
         Value::Array(array) if array.element().is("System.Object") => array.to_vec(),
@@ -23,7 +27,12 @@ pub fn format_operator(format: &Value, arguments: &Value, engine: &mut dyn Callb
             Some(inner) => exception.with_inner(std::sync::Arc::clone(inner)),
             None => exception,
         };
-        Error::from_exception(exception, "FormatError", ErrorCategory::InvalidOperation, Value::from(format.clone()))
+        Error::from_exception(
+            exception,
+            "FormatError",
+            ErrorCategory::InvalidOperation,
+            Value::from(format.clone()),
+        )
     })
 }
 
@@ -120,7 +129,9 @@ pub fn format_composite(
                         let plain = format_value(value, &item, Some(engine.system()))?;
                         // Script members of custom objects can only run with the engine.
                         match value {
-                            Value::Object(_) if item.is_empty() => crate::convert::to_text_with(value, *engine),
+                            Value::Object(_) if item.is_empty() => {
+                                crate::convert::to_text_with(value, *engine)
+                            }
                             _ => plain,
                         }
                     }

@@ -13,5 +13,6 @@ pub use compare::{
 };
 pub use format::{format_composite, format_operator, format_value};
 pub use text::{
-    MatchResult, is_type, join, join_unary, like, match_groups, match_operator, replace, split, split_unary,
+    MatchResult, as_type, is_type, join, join_unary, like, match_groups, match_operator, replace, split,
+    split_unary,
 };

@@ -36,10 +36,8 @@ pub fn match_operator(
 ) -> Result<MatchResult, Error> {
     let regex = regex_of(pattern, if ignore_case { options::IGNORE_CASE } else { 0 }, engine)?;
     if let Some(items) = left.enumerate().filter(|_| !matches!(left, Value::Empty)) {
-        let kept = items
-            .into_iter()
-            .filter(|item| regex.is_match(&to_text_with(item, engine)) != negate)
-            .collect();
+        let kept =
+            items.into_iter().filter(|item| regex.is_match(&to_text_with(item, engine)) != negate).collect();
         return Ok(MatchResult { value: Value::array(kept), matches: None });
     }
     let text = to_text_with(left, engine);
@@ -77,25 +75,28 @@ pub fn replace(
         return Err(Error::runtime(
             "BadReplaceArgument",
             ErrorCategory::InvalidOperation,
-            format!(
-                "The -replace operator allows only two elements to follow it, not {}.",
-                parts.len()
-            ),
+            format!("The -replace operator allows only two elements to follow it, not {}.", parts.len()),
         ));
     }
     let pattern = parts.first().cloned().unwrap_or_default();
     let replacement = parts.get(1).cloned().unwrap_or_default();
-    let regex = regex_of(&pattern, if ignore_case { options::IGNORE_CASE } else { 0 }, engine).map_err(|error| {
-        let exception = crate::value::Exception::new(
-            "System.Management.Automation.RuntimeException",
-            format!("The regular expression pattern {} is not valid.", convert::to_text(&pattern)),
-        );
-        let exception = match error.exception() {
-            Some(inner) => exception.with_inner(Arc::clone(inner)),
-            None => exception,
-        };
-        Error::from_exception(exception, "InvalidRegularExpression", ErrorCategory::InvalidOperation, pattern.clone())
-    })?;
+    let regex =
+        regex_of(&pattern, if ignore_case { options::IGNORE_CASE } else { 0 }, engine).map_err(|error| {
+            let exception = crate::value::Exception::new(
+                "System.Management.Automation.RuntimeException",
+                format!("The regular expression pattern {} is not valid.", convert::to_text(&pattern)),
+            );
+            let exception = match error.exception() {
+                Some(inner) => exception.with_inner(Arc::clone(inner)),
+                None => exception,
+            };
+            Error::from_exception(
+                exception,
+                "InvalidRegularExpression",
+                ErrorCategory::InvalidOperation,
+                pattern.clone(),
+            )
+        })?;
     let one = |item: &Value, engine: &mut dyn Callbacks| -> Result<Value, Error> {
         let text = to_text_with(item, engine);
         if let Value::ScriptBlock(_) = replacement.base() {
@@ -136,7 +137,10 @@ pub fn like(
     let wildcard = Wildcard::new(&to_text_with(pattern, engine), ignore_case)?;
     match left.enumerate().filter(|_| !matches!(left, Value::Empty)) {
         Some(items) => Ok(Value::array(
-            items.into_iter().filter(|item| wildcard.is_match(&to_text_with(item, engine)) != negate).collect(),
+            items
+                .into_iter()
+                .filter(|item| wildcard.is_match(&to_text_with(item, engine)) != negate)
+                .collect(),
         )),
         None => Ok(Value::Bool(wildcard.is_match(&to_text_with(left, engine)) != negate)),
     }
@@ -296,7 +300,8 @@ pub fn is_type(value: &Value, kind: &Value, engine: &mut dyn Callbacks) -> Resul
         },
     };
     let name = target.full_name();
-    if matches!(name, "System.Management.Automation.PSObject" | "System.Management.Automation.PSCustomObject") {
+    if matches!(name, "System.Management.Automation.PSObject" | "System.Management.Automation.PSCustomObject")
+    {
         return Ok(matches!(value, Value::Object(object)
             if object.base().is_none() || name.ends_with("PSObject")));
     }
@@ -306,4 +311,16 @@ pub fn is_type(value: &Value, kind: &Value, engine: &mut dyn Callbacks) -> Resul
     Ok(value.type_ref().is_some_and(|t| t == target || t.derives_from(&target))
         || (matches!(value.base(), Value::Native(_))
             && value.base().type_names().iter().any(|n| &**n == name)))
+}
+
+/// `-as`: the converted value, or `$null` when it cannot be converted.
+pub fn as_type(value: &Value, kind: &Value, engine: &mut dyn Callbacks) -> Result<Value, Error> {
+    let target = match kind.base() {
+        Value::Type(t) => t.clone(),
+        _ => match convert::convert_to(kind, &TypeRef::named("System.Type"), engine)? {
+            Value::Type(t) => t,
+            _ => return Ok(Value::Null),
+        },
+    };
+    Ok(convert::convert_to(value, &target, engine).unwrap_or_default())
 }

@@ -18,8 +18,8 @@ pub use native::{Callbacks, MemberInfo, MemberType, NativeObject, ScriptBlockObj
 pub use num_bigint::BigInt;
 pub use object::{Member, MemberKind, Members, PsObject};
 pub use rust_decimal::Decimal;
-pub(crate) use types::exception_type;
 pub use time::{DateParts, DateTime, DateTimeKind, TimeSpan};
+pub(crate) use types::exception_type;
 pub use types::{EnumType, TypeKind, TypeRef, base_type_name, type_hierarchy};
 pub use uuid::Uuid;
 

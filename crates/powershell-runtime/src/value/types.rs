@@ -412,9 +412,9 @@ pub fn base_type_name(name: &str) -> Option<&'static str> {
 
 fn exception_base(name: &str) -> Option<&'static str> {
     Some(match name {
-        "System.SystemException"
-        | "System.ApplicationException"
-        | "System.AggregateException" => "System.Exception",
+        "System.SystemException" | "System.ApplicationException" | "System.AggregateException" => {
+            "System.Exception"
+        }
         "System.ArgumentException"
         | "System.InvalidOperationException"
         | "System.ArithmeticException"
@@ -451,9 +451,7 @@ fn exception_base(name: &str) -> Option<&'static str> {
             "System.ArithmeticException"
         }
         "System.UriFormatException" => "System.FormatException",
-        "System.ObjectDisposedException" => {
-            "System.InvalidOperationException"
-        }
+        "System.ObjectDisposedException" => "System.InvalidOperationException",
         "System.PlatformNotSupportedException" => "System.NotSupportedException",
         "System.IO.FileNotFoundException"
         | "System.IO.DirectoryNotFoundException"
