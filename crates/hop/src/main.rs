@@ -1,5 +1,46 @@
 //! `hop`: PowerShell Remoting done whole, second hop included.
 
-fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+mod advice;
+mod decode;
+mod run;
+mod serve;
+mod ticket;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// PowerShell Remoting done whole, second hop included.
+#[derive(Debug, Parser)]
+#[command(name = "hop", version, propagate_version = true, arg_required_else_help = true, max_term_width = 100)]
+#[command(after_help = "Start here: `hop lab demo` shows both hops on this machine. The manual is in docs/.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a script or a command on other machines (Invoke-Command)
+    Run(run::Arguments),
+    /// Serve remoting on this machine (Enable-PSRemoting)
+    Serve(serve::Arguments),
+    /// Look at tickets and at what a session may do with them
+    #[command(subcommand)]
+    Ticket(ticket::Command),
+    /// Turn a captured message, fragment or token into readable text
+    Decode(decode::Arguments),
+}
+
+fn main() -> ExitCode {
+    // The server starts this program again as its network process, before anything else has happened here.
+    if let Some(code) = hop_server::run_network_process() {
+        return code;
+    }
+    match Cli::parse().command {
+        Command::Run(arguments) => run::run(arguments),
+        Command::Serve(arguments) => serve::run(arguments),
+        Command::Ticket(command) => ticket::run(&command),
+        Command::Decode(arguments) => decode::run(&arguments),
+    }
 }
