@@ -25,7 +25,7 @@ use crate::advice;
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Hosts, HOST[:PORT][,HOST…]; names may be entries of ~/.config/hop/hosts.toml
-    #[arg(short = 'c', long = "computer", value_name = "HOST", value_delimiter = ',', required_unless_present = "stdio")]
+    #[arg(short = 'c', long = "computer", value_name = "HOST", value_delimiter = ',', required = true)]
     pub computers: Vec<String>,
     /// The script, or with --shell winrs the command line
     #[arg(value_name = "SCRIPT", required_unless_present = "file")]
