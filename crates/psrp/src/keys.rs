@@ -11,7 +11,7 @@ use hop_clixml::Value;
 use hop_secret::{SecretBytes, SecretString};
 use rand_core::CryptoRng;
 use rsa::traits::PublicKeyParts as _;
-use rsa::{BoxedUint, Pkcs1v15Encrypt, RsaPrivateKey, RsaPublicKey};
+use rsa::{BoxedUint, Pkcs1v15Encrypt, PrivateKey, PublicKey};
 
 /// PUBLICKEYBLOB of an RSA key for key exchange with 2048 bits.
 const PUBLIC_KEY_HEADER: [u8; 20] =
@@ -129,7 +129,7 @@ impl SessionKey {
 
 /// The client's key pair.
 #[derive(Clone)]
-pub struct KeyPair(RsaPrivateKey);
+pub struct KeyPair(PrivateKey);
 
 impl std::fmt::Debug for KeyPair {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -141,7 +141,7 @@ impl KeyPair {
     /// A fresh pair of 2048 bits. This takes a noticeable part of a second.
     pub fn generate(rng: &mut dyn CryptoRng) -> Result<Self, KeyError> {
         let mut rng = rng;
-        RsaPrivateKey::new(&mut rng, RSA_BYTES * 8).map(Self).map_err(|_| KeyError::Generate)
+        PrivateKey::new(&mut rng, RSA_BYTES * 8).map(Self).map_err(|_| KeyError::Generate)
     }
 
     /// The value of PUBLIC_KEY.
@@ -165,7 +165,7 @@ impl KeyPair {
     }
 }
 
-fn read_public_key(value: &str) -> Option<RsaPublicKey> {
+fn read_public_key(value: &str) -> Option<PublicKey> {
     let blob = STANDARD.decode(value.trim()).ok()?;
     let (header, modulus) = blob.split_first_chunk::<20>()?;
     if header[..16] != PUBLIC_KEY_HEADER[..16] || modulus.len() != RSA_BYTES {
@@ -174,7 +174,7 @@ fn read_public_key(value: &str) -> Option<RsaPublicKey> {
     let modulus: Vec<u8> = modulus.iter().rev().copied().collect();
     let exponent = header.last_chunk::<4>()?;
     let exponent = u64::from(u32::from_le_bytes(*exponent));
-    RsaPublicKey::new(BoxedUint::from_be_slice_vartime(&modulus), BoxedUint::from(exponent)).ok()
+    PublicKey::new(BoxedUint::from_be_slice_vartime(&modulus), BoxedUint::from(exponent)).ok()
 }
 
 #[cfg(test)]

@@ -355,7 +355,7 @@ impl HostInfo {
 }
 
 /// The entry of a dictionary with a text key, compared without case.
-pub(crate) fn entry<'v>(value: &'v Value, key: &str) -> Option<&'v Value> {
+pub fn entry<'v>(value: &'v Value, key: &str) -> Option<&'v Value> {
     match &value.as_object()?.content {
         Content::Dictionary(entries) => entries
             .iter()

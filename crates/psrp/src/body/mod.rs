@@ -11,7 +11,7 @@ mod state;
 
 pub use capability::{
     ApplicationPrivateData, Coordinates, HostDefaultData, HostInfo, InitRunspacePool, SessionCapability,
-    Size, primitive_dictionary, version_table,
+    Size, entry, primitive_dictionary, version_table,
 };
 pub use host::{HostCall, HostMethod, HostResponse, NO_RESPONSE};
 pub use pipeline::{Argument, Command, CreatePipeline, GetCommandMetadata, MergeTo, PipelineResultTypes};
