@@ -74,6 +74,8 @@ pub struct ParameterInfo {
     pub allow_empty_collection: bool,
     /// `DontShow`.
     pub hidden: bool,
+    /// Declared in a script: errors speak of argument transformation.
+    pub from_script: bool,
 }
 
 impl ParameterInfo {
@@ -92,6 +94,7 @@ impl ParameterInfo {
             allow_empty_string: false,
             allow_empty_collection: false,
             hidden: false,
+            from_script: false,
         }
     }
 

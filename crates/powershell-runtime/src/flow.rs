@@ -10,6 +10,8 @@ pub enum Flow {
     Error(Error),
     /// An error that ends the script unless it is caught: `throw`, `-ErrorAction Stop`.
     Throw(Error),
+    /// `$PSCmdlet.ThrowTerminatingError`: leaves the function, then is an error of the calling statement.
+    Leave(Error),
     /// `break`, perhaps to a label.
     Break(Option<String>),
     /// `continue`, perhaps to a label.
@@ -34,7 +36,7 @@ impl Flow {
     /// The error, when it is one.
     pub fn error(&self) -> Option<&Error> {
         match self {
-            Self::Error(e) | Self::Throw(e) => Some(e),
+            Self::Error(e) | Self::Throw(e) | Self::Leave(e) => Some(e),
             _ => None,
         }
     }

@@ -97,6 +97,8 @@ pub struct Runspace {
     pub(crate) next_pipeline: u64,
     pub(crate) types: crate::classes::TypeRegistry,
     pub(crate) last_tokens: (Value, Value),
+    /// `using namespace`.
+    pub(crate) namespaces: Vec<String>,
     pub(crate) type_data: std::collections::HashMap<String, crate::value::Members>,
 }
 
@@ -130,6 +132,7 @@ impl Runspace {
             next_pipeline: 0,
             types: crate::classes::TypeRegistry::default(),
             last_tokens: (Value::Null, Value::Null),
+            namespaces: Vec::new(),
             type_data: std::collections::HashMap::new(),
         };
         runspace.define_automatic_variables();

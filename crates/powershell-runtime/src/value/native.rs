@@ -186,6 +186,11 @@ pub trait Callbacks {
         Ok(text.to_owned())
     }
 
+    /// A method of a part of `$ExecutionContext`: `variable`, `path` or `command`.
+    fn session_method(&mut self, _part: &str, _name: &str, _args: &[Value]) -> Option<Result<Value, Error>> {
+        None
+    }
+
     /// `$OFS`, the separator between the items of an array in a string.
     fn output_field_separator(&mut self) -> String {
         " ".to_owned()
