@@ -110,7 +110,7 @@ impl NativeObject for PathInfo {
 /// The time now.
 pub(crate) fn now(runspace: &mut Runspace) -> Value {
     let kind = TypeRef::named("System.DateTime");
-    dotnet::static_get(&kind, "Now", runspace).and_then(Result::ok).unwrap_or_default()
+    dotnet::static_get(&kind, "Now", runspace).ok().flatten().unwrap_or_default()
 }
 
 /// `$MyInvocation`.
@@ -211,8 +211,8 @@ impl Runspace {
         if let Some(result) = self.class_static(t, name) {
             return result;
         }
-        match dotnet::static_get(t, name, self) {
-            Some(result) => result,
+        match dotnet::static_get(t, name, self)? {
+            Some(value) => Ok(value),
             None if self.strict_mode() >= 2 => Err(missing_property(name)),
             None => Ok(Value::Null),
         }
@@ -222,17 +222,7 @@ impl Runspace {
         if let Some(result) = self.set_class_static(t, name, value) {
             return result;
         }
-        match dotnet::static_set(t, name, value, self) {
-            Some(result) => result,
-            None => Err(errors::runtime(
-                "PropertyAssignmentException",
-                ErrorCategory::InvalidOperation,
-                format!(
-                    "The property '{name}' cannot be found on this object. Verify that the property exists and can \
-                     be set."
-                ),
-            )),
-        }
+        dotnet::static_set(t, name, value, self)
     }
 
     pub(crate) fn call_static(&mut self, t: &TypeRef, name: &str, args: &[Value]) -> Result<Value, Error> {
