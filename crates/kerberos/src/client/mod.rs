@@ -5,6 +5,8 @@
 
 mod as_exchange;
 mod reply;
+#[cfg(test)]
+mod tests;
 mod tgs_exchange;
 
 use std::time::{Duration, SystemTime};
