@@ -27,5 +27,8 @@ macro_rules! targets {
 targets! {
     "clixml" hop_clixml::fuzz { "document" fuzz_document, "value" fuzz_value }
     "delegation" hop_delegation::fuzz { "reason" fuzz_reason, "session_report" fuzz_session_report }
+    "kerberos" hop_kerberos::fuzz {
+        "ccache" fuzz_ccache, "keytab" fuzz_keytab, "krb5_conf" fuzz_krb5_conf, "kdc_request" fuzz_kdc_request
+    }
     "wsman" hop_wsman::fuzz { "request" fuzz_request, "response" fuzz_response }
 }

@@ -15,6 +15,8 @@ pub mod crypto;
 mod error;
 mod error_code;
 mod flags;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod gss;
 pub mod kdc;
 pub mod keytab;
