@@ -1,0 +1,133 @@
+//! Error records as text: ConciseView, NormalView and CategoryView.
+
+use hop_powershell_runtime::convert::to_text;
+use hop_powershell_runtime::value::{ErrorCategory, ErrorRecord, InvocationInfo, Value};
+
+use crate::layout::display_width;
+
+/// The text of an error record in a view, without a line end at its end.
+pub fn format_error(record: &ErrorRecord, view: &str, width: usize) -> String {
+    match view.to_ascii_lowercase().as_str() {
+        "categoryview" => category_line(record),
+        "normalview" => normal(record),
+        _ => concise(record, width),
+    }
+}
+
+fn category_line(record: &ErrorRecord) -> String {
+    let target = record.target_name.clone().unwrap_or_else(|| to_text(&record.target));
+    let kind = record
+        .target_type
+        .clone()
+        .unwrap_or_else(|| record.target.type_ref().map(|t| t.name()).unwrap_or_default());
+    format!("{}: ({target}:{kind}) [{}], {}", record.category.name(), record.activity(), record.reason)
+}
+
+fn normal(record: &ErrorRecord) -> String {
+    let name = record.invocation.get().map(|i| command_name(i)).unwrap_or_default();
+    let mut text = if name.is_empty() { record.message() } else { format!("{name} : {}", record.message()) };
+    if let Some(info) = record.invocation.get().filter(|i| !i.position_message.is_empty()) {
+        text.push('\n');
+        text.push_str(&info.position_message);
+    }
+    text.push_str(&format!(
+        "\n+ CategoryInfo          : {}\n+ FullyQualifiedErrorId : {}",
+        category_line(record),
+        record.fully_qualified_id()
+    ));
+    text
+}
+
+fn command_name(info: &InvocationInfo) -> String {
+    match info.my_command.base() {
+        Value::Native(native) => {
+            native.get("Name").and_then(Result::ok).map(|v| to_text(&v)).unwrap_or_default()
+        }
+        Value::Object(object) => object.note("Name").map(|v| to_text(&v)).unwrap_or_default(),
+        _ => String::new(),
+    }
+}
+
+fn reason(record: &ErrorRecord) -> String {
+    let activity = record.activity();
+    let command = record.invocation.get().map(|i| command_name(i)).unwrap_or_default();
+    let is_script = command.ends_with(".ps1");
+    if !command.is_empty() && !is_script {
+        command
+    } else if !activity.is_empty() {
+        activity
+    } else if is_script {
+        command
+    } else if record.category != ErrorCategory::NotSpecified {
+        record.category.name().to_owned()
+    } else if !record.reason.is_empty() {
+        record.reason.clone()
+    } else {
+        "Error".to_owned()
+    }
+}
+
+fn concise(record: &ErrorRecord, width: usize) -> String {
+    let message = record.message();
+    if matches!(record.fully_qualified_id().as_str(), "NativeCommandErrorMessage" | "NativeCommandError") {
+        return message;
+    }
+    let reason = reason(record);
+    let recommended = record.details().map(|d| d.recommended_action).filter(|r| !r.is_empty());
+    let tail = recommended.map(|r| format!("\n  {r}")).unwrap_or_default();
+    let position = record.invocation.get().filter(|i| {
+        (!i.script_name.is_empty()
+            || i.script_line_number > 1
+            || record.category == ErrorCategory::ParserError)
+            && !i.line.is_empty()
+            && record.activity() != "Write-Error"
+    });
+    let Some(info) = position else { return format!("{reason}: {message}{tail}") };
+    let place = if info.script_name.is_empty() {
+        String::new()
+    } else {
+        format!("{}:{}", info.script_name, info.script_line_number)
+    };
+    let number = info.script_line_number.to_string();
+    let gutter = number.len().max(4);
+    let mut text = format!("{reason}: {place}\n{:<gutter$} |\n", "Line");
+    let line = info.line.trim_end_matches(['\r', '\n']);
+    let column = (info.offset_in_line.max(1) - 1) as usize;
+    let units: Vec<u16> = line.encode_utf16().collect();
+    let before = String::from_utf16_lossy(units.get(..column.min(units.len())).unwrap_or(&[]));
+    let after = units.len().saturating_sub(column);
+    let length = (info.extent_length as usize).clamp(1, after.max(1));
+    let marked = String::from_utf16_lossy(units.get(column..column + length).unwrap_or(&[]));
+    text.push_str(&format!("{number:>gutter$} |  {}\n", line.replace('\t', "    ")));
+    let indent = " ".repeat(display_width(&before.replace('\t', "    ")));
+    let squiggle = "~".repeat(display_width(&marked).max(1));
+    let prefix = format!("{} | ", " ".repeat(gutter));
+    text.push_str(&format!("{prefix} {indent}{squiggle}\n"));
+    let room = width.saturating_sub(display_width(&prefix));
+    let mut lines = Vec::new();
+    for paragraph in message.split('\n') {
+        lines.extend(wrap_words(paragraph.trim_end_matches('\r'), room));
+    }
+    let body: Vec<String> = lines.iter().map(|l| format!("{prefix}{l}")).collect();
+    text.push_str(&body.join("\n"));
+    text.push_str(&tail);
+    text
+}
+
+fn wrap_words(text: &str, width: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for (i, word) in text.split(' ').enumerate() {
+        if i > 0 && display_width(&line) + 1 + display_width(word) > width && !line.is_empty() {
+            lines.push(std::mem::take(&mut line));
+            line.push_str(word);
+            continue;
+        }
+        if i > 0 {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    lines.push(line);
+    lines
+}
