@@ -4,6 +4,7 @@
 //! * [`transport::Transport`] carries SOAP bodies there and back; [`http::Http`] is the one for HTTP, with a
 //!   [`security::Security`] per connection.
 //! * [`Connection`] puts these together for Kerberos ([`kerberos::Identity`]).
+//! * [`RunspacePool`] runs pipelines of objects, over WS-Management or in a child process.
 //! * [`winrs::Shell`] runs commands of a command shell.
 //!
 //! Every wait has a limit, and every failure is one [`Error`].
@@ -15,12 +16,17 @@ pub mod fan_out;
 mod hosts;
 pub mod http;
 pub mod kerberos;
+mod link;
 mod negotiate;
+pub mod runspace_pool;
 pub mod security;
 mod shell;
+mod stdio;
 pub mod transport;
 pub mod winrs;
+mod wsman;
 
 pub use connection::Connection;
 pub use error::{Cause, Error};
 pub use hosts::{DEFAULT_CONFIGURATION, DEFAULT_PORT, Hosts, Target};
+pub use runspace_pool::RunspacePool;

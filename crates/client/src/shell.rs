@@ -22,7 +22,6 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(15);
 
 /// What the owner of a shell wants next.
 #[derive(Debug)]
-#[allow(dead_code)]
 pub(crate) enum Order {
     Run { command: CommandId, line: String, arguments: Vec<String> },
     RunPipeline { command: CommandId, text: String, fragments: Vec<Vec<u8>> },
