@@ -34,7 +34,12 @@ pub(crate) enum Request {
     /// End the session: its processes and its credentials.
     Close { session: SessionId },
     /// Start a process in a session.
-    Spawn { session: SessionId, program: Program, environment: Vec<(String, String)>, directory: Option<String> },
+    Spawn {
+        session: SessionId,
+        program: Program,
+        environment: Vec<(String, String)>,
+        directory: Option<String>,
+    },
     /// Signal a process of a session and what it started.
     Signal { process: ProcessId, signal: Signal },
 }
@@ -220,7 +225,10 @@ impl Numbered<Reply> {
                 w.optional(*user, |w, (uid, gid)| w.u32(uid).u32(gid));
             }
             Reply::Accepted(a) => {
-                w.tag(2).u64(a.identity).bytes(a.context.expose()).optional(a.reply.as_deref(), Writer::bytes);
+                w.tag(2)
+                    .u64(a.identity)
+                    .bytes(a.context.expose())
+                    .optional(a.reply.as_deref(), Writer::bytes);
                 w.text(&a.client).text(&a.user).text(&a.delegation);
             }
             Reply::Refused { reply, denied, reason } => {
@@ -392,11 +400,17 @@ impl<'a> Reader<'a> {
         Ok(std::str::from_utf8(bytes).map_err(|_| IpcError::NotUtf8)?.to_owned())
     }
 
-    fn optional<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, IpcError>) -> Result<Option<T>, IpcError> {
+    fn optional<T>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<T, IpcError>,
+    ) -> Result<Option<T>, IpcError> {
         if self.flag()? { read(self).map(Some) } else { Ok(None) }
     }
 
-    fn list<T>(&mut self, mut read: impl FnMut(&mut Self) -> Result<T, IpcError>) -> Result<Vec<T>, IpcError> {
+    fn list<T>(
+        &mut self,
+        mut read: impl FnMut(&mut Self) -> Result<T, IpcError>,
+    ) -> Result<Vec<T>, IpcError> {
         let length = self.u32()? as usize;
         if length > MAX_ITEMS {
             return Err(IpcError::TooLong { what: "list", length, limit: MAX_ITEMS });
@@ -415,7 +429,11 @@ mod tests {
 
     fn requests() -> Vec<Request> {
         vec![
-            Request::Accept { token: vec![0x60, 1, 2], bindings: Some(vec![9; 16]), peer: "192.0.2.1:5".to_owned() },
+            Request::Accept {
+                token: vec![0x60, 1, 2],
+                bindings: Some(vec![9; 16]),
+                peer: "192.0.2.1:5".to_owned(),
+            },
             Request::Release { identity: 7 },
             Request::Open { identity: u64::MAX },
             Request::Close { session: 1 },

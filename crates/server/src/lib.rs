@@ -33,7 +33,11 @@ const NETWORK_ARGUMENT: &str = "serve-network-process";
 fn start_log() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("HOP_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).with_target(false).with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
+    let log = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(filter)
+        .with_target(false)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
     // An error means that there is a subscriber already, which is fine.
     let _ = log.try_init();
 }

@@ -134,7 +134,11 @@ impl Mapping {
         explicit: bool,
         accounts: &dyn Accounts,
     ) -> Result<String, MappingError> {
-        if user.is_empty() || user.len() > 256 || user.starts_with('-') || user.contains(['/', '\0', '\n', ':']) {
+        if user.is_empty()
+            || user.len() > 256
+            || user.starts_with('-')
+            || user.contains(['/', '\0', '\n', ':'])
+        {
             return Err(MappingError::NoAccount { principal, user });
         }
         let uid = match accounts.uid_of(&user) {
@@ -159,7 +163,9 @@ pub(crate) enum MappingError {
     Computer { principal: String },
     #[error("{principal} is not the principal of a user and has no map line")]
     NotAUser { principal: String },
-    #[error("{principal} would be local user \"{user}\" with uid {uid}: below {uid_min} or reserved, and no map line names the principal")]
+    #[error(
+        "{principal} would be local user \"{user}\" with uid {uid}: below {uid_min} or reserved, and no map line names the principal"
+    )]
     SystemAccount { principal: String, user: String, uid: u32, uid_min: u32 },
     #[error("{principal}: no local user \"{user}\"")]
     NoAccount { principal: String, user: String },
@@ -224,7 +230,10 @@ mod tests {
         assert!(matches!(map(&[], "servera$@HOP.TEST"), Err(MappingError::Computer { .. })));
         assert!(matches!(map(&[], "alice/admin@HOP.TEST"), Err(MappingError::NotAUser { .. })));
         assert!(matches!(map(&[], "alice@LEG.TEST"), Err(MappingError::ForeignRealm { .. })));
-        assert!(matches!(map(&[("a/b@HOP.TEST", "alice")], "a\\/b@HOP.TEST"), Err(MappingError::NotAUser { .. })));
+        assert!(matches!(
+            map(&[("a/b@HOP.TEST", "alice")], "a\\/b@HOP.TEST"),
+            Err(MappingError::NotAUser { .. })
+        ));
         assert!(matches!(map(&[], "alice@hop.test"), Err(MappingError::ForeignRealm { .. })));
     }
 

@@ -56,7 +56,8 @@ impl RuntimeDir {
         // From here on dropping `dir` removes what was made.
         let dir = SessionDir { path };
         for (name, bytes) in files {
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(dir.path.join(name))?;
+            let mut file =
+                OpenOptions::new().write(true).create_new(true).mode(0o600).open(dir.path.join(name))?;
             file.write_all(bytes)?;
             if let Some((uid, gid)) = owner {
                 std::os::unix::fs::fchown(&file, Some(uid.as_raw()), Some(gid.as_raw()))?;
@@ -99,7 +100,9 @@ impl SessionDir {
         match fs::remove_dir_all(&self.path) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => tracing::error!(path = %self.path.display(), %error, "cannot remove a session's directory"),
+            Err(error) => {
+                tracing::error!(path = %self.path.display(), %error, "cannot remove a session's directory")
+            }
         }
     }
 }
@@ -167,7 +170,8 @@ fn sweep(base: &Path) -> io::Result<usize> {
     let mut swept = 0;
     for entry in fs::read_dir(base)? {
         let path = entry?.path();
-        let is_server = path.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.starts_with(SERVER_PREFIX));
+        let is_server =
+            path.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.starts_with(SERVER_PREFIX));
         if !is_server || !fs::symlink_metadata(&path)?.is_dir() {
             continue;
         }
@@ -261,6 +265,10 @@ mod tests {
             .env(REPORT_ENV, dead.join("s/delegation.json"))
             .spawn()
             .unwrap();
+        // The environment of a process is there a moment after its program has started.
+        while fs::read(format!("/proc/{}/environ", orphan.id())).unwrap().is_empty() {
+            std::thread::yield_now();
+        }
         let second = RuntimeDir::open(base.path()).unwrap();
         assert_eq!(second.swept, 1);
         assert!(!dead.exists());

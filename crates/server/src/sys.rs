@@ -53,6 +53,13 @@ pub(crate) fn prepare(command: &mut Command, setup: ChildSetup) {
 }
 
 fn become_child(setup: &ChildSetup) -> io::Result<()> {
+    // Ignored signals stay ignored across exec; whoever started the server may have ignored some.
+    for number in 1..32 {
+        // SAFETY: sets default dispositions, in a process with one thread; SIGKILL and SIGSTOP refuse, which is fine.
+        unsafe {
+            libc::signal(number, libc::SIG_DFL);
+        }
+    }
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
     nix::unistd::setsid()?;
     // Whatever the parent may have open without close-on-exec stays here. Kernels before 5.11 do not know the call;

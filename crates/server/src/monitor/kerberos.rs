@@ -65,7 +65,9 @@ impl KerberosAuthority {
                 self.modified = modified;
             }
             // It may be in the middle of being written: the old keys stay, the next token tries again.
-            Err(problem) => tracing::warn!(path = %self.path.display(), problem, "cannot read the keytab again"),
+            Err(problem) => {
+                tracing::warn!(path = %self.path.display(), problem, "cannot read the keytab again")
+            }
         }
     }
 }
@@ -87,7 +89,9 @@ impl Authority for KerberosAuthority {
         };
         let accepted =
             Acceptor::accept(token, &mut self.keys, &mut self.replay, &options, now, &mut rand::rng())
-                .map_err(|refused| Box::new(Rejection { reason: refused.error.to_string(), reply: refused.reply }))?;
+                .map_err(|refused| {
+                    Box::new(Rejection { reason: refused.error.to_string(), reply: refused.reply })
+                })?;
         let delegated = accepted.delegated.filter(|tgt| tgt.is_current(now));
         let report = SessionReport::new(&ServerFacts {
             client: accepted.client.to_string(),

@@ -59,7 +59,8 @@ pub fn run(config: ServerConfig) -> Result<ExitCode, ServerError> {
     let authority = KerberosAuthority::open(&config)?;
     let realm = authority.realm().to_owned();
     let base = config.runtime_dir.clone().unwrap_or_else(default_base);
-    let runtime = RuntimeDir::open(&base).map_err(|source| ServerError::RuntimeDir { path: base.clone(), source })?;
+    let runtime =
+        RuntimeDir::open(&base).map_err(|source| ServerError::RuntimeDir { path: base.clone(), source })?;
     if runtime.swept > 0 {
         tracing::warn!(count = runtime.swept, "removed what servers that did not end properly had left");
     }
@@ -79,7 +80,13 @@ pub fn run(config: ServerConfig) -> Result<ExitCode, ServerError> {
         max_processes: config.max_processes_per_shell as usize,
     };
     let mapping = Mapping { realm, rules: config.map.clone(), uid_min: uid_min(config.uid_min) };
-    let core = Core::new(authority, mapping, Box::new(SystemAccounts), Sessions::new(settings, runtime), config.max_connections);
+    let core = Core::new(
+        authority,
+        mapping,
+        Box::new(SystemAccounts),
+        Sessions::new(settings, runtime),
+        config.max_connections,
+    );
     let mut monitor = Monitor { core, socket: ours, queue: VecDeque::new(), network, stopping: None };
     let settings = config.network_settings();
     monitor.start(settings, network_user, listeners);
@@ -197,7 +204,8 @@ impl<A: Authority> Monitor<A> {
         let mut interest = PollFlags::empty();
         interest.set(PollFlags::POLLIN, self.queue.len() < MAX_QUEUE);
         interest.set(PollFlags::POLLOUT, !self.queue.is_empty());
-        let mut fds = [PollFd::new(self.socket.as_fd(), interest), PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
+        let mut fds =
+            [PollFd::new(self.socket.as_fd(), interest), PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
         let deadline = self.core.sessions.next_deadline().into_iter().chain(self.stopping).min();
         let timeout = match deadline {
             None => PollTimeout::NONE,
@@ -315,7 +323,13 @@ struct Identity {
 }
 
 impl<A: Authority> Core<A> {
-    fn new(authority: A, mapping: Mapping, accounts: Box<dyn Accounts>, sessions: Sessions, connections: u32) -> Self {
+    fn new(
+        authority: A,
+        mapping: Mapping,
+        accounts: Box<dyn Accounts>,
+        sessions: Sessions,
+        connections: u32,
+    ) -> Self {
         // A connection has one identity; a released one may still be on its way.
         let max_identities = connections as usize * 2;
         Self { authority, mapping, accounts, sessions, identities: HashMap::new(), max_identities }
@@ -438,7 +452,9 @@ impl<A: Authority> Core<A> {
 enum DeniedError {
     #[error(transparent)]
     Mapping(#[from] MappingError),
-    #[error("would be local user \"{user}\", but the server runs as uid {uid} and can start sessions for that user only")]
+    #[error(
+        "would be local user \"{user}\", but the server runs as uid {uid} and can start sessions for that user only"
+    )]
     OtherUser { user: String, uid: u32 },
 }
 
@@ -509,7 +525,9 @@ fn network_user(config: &ServerConfig) -> Result<Option<(u32, u32)>, ServerError
         return Ok(None);
     }
     let user = User::from_name(&config.network_user).map_err(ServerError::system("look up network_user"))?;
-    let user = user.filter(|u| !u.uid.is_root()).ok_or_else(|| ServerError::NetworkUser(config.network_user.clone()))?;
+    let user = user
+        .filter(|u| !u.uid.is_root())
+        .ok_or_else(|| ServerError::NetworkUser(config.network_user.clone()))?;
     Ok(Some((user.uid.as_raw(), user.gid.as_raw())))
 }
 
@@ -543,7 +561,10 @@ fn session_command(config: &ServerConfig) -> Result<Vec<String>, ServerError> {
     }
     let program = std::env::current_exe().map_err(ServerError::start("find the own program"))?;
     let program = program.into_os_string().into_string().map_err(|_| {
-        ServerError::start("use the own program")(io::Error::new(io::ErrorKind::InvalidData, "its path is not UTF-8"))
+        ServerError::start("use the own program")(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "its path is not UTF-8",
+        ))
     })?;
     Ok(vec![program, "host".to_owned()])
 }

@@ -129,7 +129,8 @@ impl Sessions {
         directory: Option<String>,
     ) -> Result<Started, SessionError> {
         let running = self.processes.values().filter(|p| p.session == id).count();
-        let session = self.sessions.get(&id).filter(|s| s.deadline.is_none()).ok_or(SessionError::NoSession)?;
+        let session =
+            self.sessions.get(&id).filter(|s| s.deadline.is_none()).ok_or(SessionError::NoSession)?;
         if running >= self.settings.max_processes {
             return Err(SessionError::TooManyProcesses { limit: self.settings.max_processes });
         }
@@ -153,8 +154,14 @@ impl Sessions {
         sys::prepare(
             &mut command,
             ChildSetup {
-                user: if user.uid == Uid::effective() { None } else { Some(credentials(user).map_err(start)?) },
-                directory: Some(CString::new(user.home.as_os_str().as_bytes()).map_err(|_| SessionError::Nul)?),
+                user: if user.uid == Uid::effective() {
+                    None
+                } else {
+                    Some(credentials(user).map_err(start)?)
+                },
+                directory: Some(
+                    CString::new(user.home.as_os_str().as_bytes()).map_err(|_| SessionError::Nul)?,
+                ),
                 required_directory: directory
                     .map(|d| CString::new(d).map_err(|_| SessionError::Nul))
                     .transpose()?,
@@ -168,7 +175,8 @@ impl Sessions {
             .stderr(Stdio::piped())
             .spawn()
             .map_err(start)?;
-        let (Some(stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
+        let (Some(stdin), Some(stdout), Some(stderr)) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take())
         else {
             return Err(start(io::Error::other("no pipes")));
         };
@@ -262,7 +270,11 @@ impl Sessions {
         if let Some(session) = self.sessions.remove(&id) {
             let left_over = session.dir.kill_members();
             if left_over > 0 {
-                tracing::debug!(session = id, left_over, "killed processes that had left the session's group");
+                tracing::debug!(
+                    session = id,
+                    left_over,
+                    "killed processes that had left the session's group"
+                );
             }
         }
     }
@@ -319,8 +331,12 @@ mod tests {
     fn sessions(max_per_user: usize) -> (Sessions, tempfile::TempDir) {
         let base = tempfile::tempdir().unwrap();
         fs::set_permissions(base.path(), Permissions::from_mode(0o711)).unwrap();
-        let settings =
-            SessionSettings { command: vec!["cat".to_owned()], environment: vec![], max_per_user, max_processes: 2 };
+        let settings = SessionSettings {
+            command: vec!["cat".to_owned()],
+            environment: vec![],
+            max_per_user,
+            max_processes: 2,
+        };
         (Sessions::new(settings, RuntimeDir::open(base.path()).unwrap()), base)
     }
 
@@ -345,7 +361,8 @@ mod tests {
         let (mut sessions, _base) = sessions(1);
         let user = LocalUser::current().unwrap();
         let id = sessions.open(&alice(), user.clone(), Some(b"cache"), b"{}").unwrap();
-        let script = "cat ${KRB5CCNAME#FILE:}; echo; cat $HOP_DELEGATION; echo; echo $USER $A; env | grep -c CARGO";
+        let script =
+            "cat ${KRB5CCNAME#FILE:}; echo; cat $HOP_DELEGATION; echo; echo $USER $A; env | grep -c CARGO";
         let environment = vec![("A".to_owned(), "b".to_owned())];
         let started = sessions.spawn(id, shell(script), environment, None).unwrap();
         assert_eq!(output(started), format!("cache\n{{}}\n{} b\n0\n", user.name));
@@ -360,7 +377,10 @@ mod tests {
         assert!(matches!(second, Err(SessionError::TooManySessions { .. })));
         for name in ["KRB5CCNAME", "HOP_DELEGATION", "A=B", ""] {
             let environment = vec![(name.to_owned(), "x".to_owned())];
-            assert!(matches!(sessions.spawn(id, shell("true"), environment, None), Err(SessionError::Variable(_))));
+            assert!(matches!(
+                sessions.spawn(id, shell("true"), environment, None),
+                Err(SessionError::Variable(_))
+            ));
         }
         assert!(matches!(sessions.spawn(id, shell("a\0b"), vec![], None), Err(SessionError::Nul)));
         let gone = sessions.spawn(id, shell("true"), vec![], Some("/no/such".to_owned()));
@@ -368,7 +388,10 @@ mod tests {
         assert!(matches!(sessions.spawn(99, shell("true"), vec![], None), Err(SessionError::NoSession)));
         let _a = sessions.spawn(id, shell("sleep 9"), vec![], None).unwrap();
         let _b = sessions.spawn(id, shell("sleep 9"), vec![], None).unwrap();
-        assert!(matches!(sessions.spawn(id, shell("true"), vec![], None), Err(SessionError::TooManyProcesses { .. })));
+        assert!(matches!(
+            sessions.spawn(id, shell("true"), vec![], None),
+            Err(SessionError::TooManyProcesses { .. })
+        ));
     }
 
     #[test]

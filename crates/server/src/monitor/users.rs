@@ -57,7 +57,5 @@ impl Accounts for SystemAccounts {
 
 /// The lowest uid of a person: the administrator's setting, else the system's.
 pub(crate) fn uid_min(configured: Option<u32>) -> u32 {
-    configured
-        .or_else(|| uid_min_of(&std::fs::read_to_string("/etc/login.defs").ok()?))
-        .unwrap_or(1000)
+    configured.or_else(|| uid_min_of(&std::fs::read_to_string("/etc/login.defs").ok()?)).unwrap_or(1000)
 }

@@ -5,14 +5,17 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use hop_psrp::Target;
+use hop_psrp::stdio::Packet;
 use hop_wsman::server::ExchangeId;
 use hop_wsman::{CommandId, Fault};
 use uuid::Uuid;
 
-use hop_psrp::stdio::{Packet, Stream as DataStream};
-
 /// How much of a queue goes into one packet; what a PowerShell client sends at most.
 const CHUNK: usize = 32_768;
+/// Names of the streams of stdio packets.
+const STDIN: &str = "Default";
+const PROMPT_RESPONSE: &str = "PromptResponse";
 const FRAGMENT_HEADER: usize = 21;
 const MESSAGE_HEADER: usize = 40;
 const RUNSPACEPOOL_STATE: u32 = 0x0002_1005;
@@ -59,7 +62,7 @@ struct Channel {
 
 #[derive(Debug)]
 struct Chunk {
-    stream: DataStream,
+    stream: &'static str,
     data: Vec<u8>,
     exchange: Option<ExchangeId>,
 }
@@ -68,11 +71,19 @@ impl Bridge {
     /// Opens the pool with the fragments of the client's Create.
     pub fn open(&mut self, fragments: Vec<u8>) {
         self.channels.insert(Uuid::nil(), Channel { ready: true, ..Channel::default() });
-        self.enqueue(Uuid::nil(), DataStream::Default, fragments, None);
+        self.enqueue(Uuid::nil(), STDIN, fragments, None);
     }
 
     /// Starts a pipeline from the fragments of the client's Command, which begin with CREATE_PIPELINE.
-    pub fn run(&mut self, exchange: ExchangeId, command: CommandId, fragments: Vec<u8>) -> Result<(), Fault> {
+    ///
+    /// # Errors
+    /// A fault for the client if they do not, or if the pipeline is there already.
+    pub fn start(
+        &mut self,
+        exchange: Option<ExchangeId>,
+        command: CommandId,
+        fragments: Vec<u8>,
+    ) -> Result<(), Fault> {
         let pipeline = pipeline_id(&fragments)
             .ok_or_else(|| Fault::schema("the arguments do not begin with a PSRP message of a pipeline"))?;
         if self.channels.contains_key(&pipeline) {
@@ -81,8 +92,8 @@ impl Bridge {
         let channel = Channel { command: Some(command), ..Channel::default() };
         self.channels.insert(pipeline, channel);
         self.pipelines.insert(command, pipeline);
-        self.events.push_back(Event::Write(Packet::Command(pipeline)));
-        self.enqueue(pipeline, DataStream::Default, fragments, Some(exchange));
+        self.events.push_back(Event::Write(Packet::Command(Target::from_id(pipeline))));
+        self.enqueue(pipeline, STDIN, fragments, exchange);
         Ok(())
     }
 
@@ -95,8 +106,8 @@ impl Bridge {
         exchange: Option<ExchangeId>,
     ) -> Result<(), Fault> {
         let stream = match stream {
-            "stdin" => DataStream::Default,
-            "pr" => DataStream::PromptResponse,
+            "stdin" => STDIN,
+            "pr" => PROMPT_RESPONSE,
             _ => return Err(Fault::schema("streams to a PowerShell shell are stdin and pr")),
         };
         let channel = match command {
@@ -116,7 +127,7 @@ impl Bridge {
         if let Some(&id) = self.pipelines.get(&command)
             && self.channels.get(&id).is_some_and(|c| !c.closing)
         {
-            self.events.push_back(Event::Write(Packet::Signal(id)));
+            self.events.push_back(Event::Write(Packet::Signal(Target::from_id(id))));
         }
     }
 
@@ -139,26 +150,26 @@ impl Bridge {
     /// Takes a packet of the session process.
     pub fn packet(&mut self, packet: Packet) {
         match packet {
-            Packet::Data { guid, data, .. } => self.data(guid, data),
-            Packet::DataAck(id) => {
-                if let Some(channel) = self.channels.get_mut(&id) {
+            Packet::Data { target, bytes, .. } => self.data(target.id(), bytes),
+            Packet::DataAck(target) => {
+                if let Some(channel) = self.channels.get_mut(&target.id()) {
                     channel.in_flight = false;
                 }
-                self.pump(id);
+                self.pump(target.id());
             }
-            Packet::CommandAck(id) => {
-                if let Some(channel) = self.channels.get_mut(&id) {
+            Packet::CommandAck(target) => {
+                if let Some(channel) = self.channels.get_mut(&target.id()) {
                     channel.ready = true;
                 }
-                self.pump(id);
+                self.pump(target.id());
             }
-            Packet::CloseAck(id) if id.is_nil() => self.events.push_back(Event::Closed),
-            Packet::CloseAck(id) => {
-                if let Some(channel) = self.channels.remove(&id) {
+            Packet::CloseAck(target) if target.id().is_nil() => self.events.push_back(Event::Closed),
+            Packet::CloseAck(target) => {
+                if let Some(channel) = self.channels.remove(&target.id()) {
                     self.settle(channel.queue);
                     if let Some(command) = channel.command {
                         self.pipelines.remove(&command);
-                        // Only a pipeline that ends without a state has not been finished before.
+                        // Of a pipeline that closes without having told a state; else the client knows already.
                         self.events.push_back(Event::Finished(command));
                     }
                 }
@@ -202,7 +213,7 @@ impl Bridge {
         channel.closing = true;
         let queue = std::mem::take(&mut channel.queue);
         self.settle(queue);
-        self.events.push_back(Event::Write(Packet::Close(id)));
+        self.events.push_back(Event::Write(Packet::Close(Target::from_id(id))));
     }
 
     /// Answers the requests whose data will not be sent any more.
@@ -210,7 +221,7 @@ impl Bridge {
         self.events.extend(queue.into_iter().filter_map(|c| c.exchange).map(Event::Complete));
     }
 
-    fn enqueue(&mut self, id: Uuid, stream: DataStream, data: Vec<u8>, exchange: Option<ExchangeId>) {
+    fn enqueue(&mut self, id: Uuid, stream: &'static str, data: Vec<u8>, exchange: Option<ExchangeId>) {
         let Some(channel) = self.channels.get_mut(&id) else { return };
         let count = data.len().div_ceil(CHUNK);
         for (index, part) in data.chunks(CHUNK).enumerate() {
@@ -230,7 +241,9 @@ impl Bridge {
         }
         if let Some(Chunk { stream, data, exchange }) = channel.queue.pop_front() {
             channel.in_flight = true;
-            self.events.push_back(Event::Write(Packet::Data { stream, guid: id, data }));
+            let stream = stream.to_owned();
+            let packet = Packet::Data { target: Target::from_id(id), stream, bytes: data };
+            self.events.push_back(Event::Write(packet));
             self.events.extend(exchange.map(Event::Complete));
         }
     }

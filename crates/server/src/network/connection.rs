@@ -37,7 +37,10 @@ pub(crate) struct Connection {
 
 enum State {
     /// Nobody yet, or in the middle of a negotiation; the peer may be known before the negotiation is complete.
-    Negotiating { acceptor: Acceptor, accepted: Option<Peer> },
+    Negotiating {
+        acceptor: Acceptor,
+        accepted: Option<Peer>,
+    },
     Ready(Box<Ready>),
     /// Something was wrong that cannot be mended on this connection.
     Closed,
@@ -103,7 +106,10 @@ impl Connection {
         };
         let content_type = text(head.headers.get(header::CONTENT_TYPE));
         let Some(authorization) = head.headers.get(header::AUTHORIZATION) else {
-            let asks_identity = head.headers.get("WSMANIDENTIFY").is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"unauthenticated"));
+            let asks_identity = head
+                .headers
+                .get("WSMANIDENTIFY")
+                .is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"unauthenticated"));
             if asks_identity && !self.is_authenticated() {
                 return match self.hub.identify(&body) {
                     Some(answer) => soap(StatusCode::OK, SOAP, answer),
@@ -164,12 +170,17 @@ impl Connection {
                 return Err(Box::new(close(plain(StatusCode::FORBIDDEN, "access denied"))));
             }
             Ok(Err(refusal)) => {
-                let challenge = need.refused(hop_kerberos::Error::Usage("refused by the monitor"), refusal.reply).www_authenticate;
+                let challenge = need
+                    .refused(hop_kerberos::Error::Usage("refused by the monitor"), refusal.reply)
+                    .www_authenticate;
                 return Err(Box::new(close(unauthorized(challenge.as_deref()))));
             }
             Err(error) => {
                 tracing::error!(%error, "cannot authenticate");
-                return Err(Box::new(close(plain(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping"))));
+                return Err(Box::new(close(plain(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "the server is stopping",
+                ))));
             }
         };
         let release = Release { hub: Arc::clone(&self.hub), identity: accepted.identity };
@@ -177,7 +188,9 @@ impl Connection {
             tracing::error!(%error, "the monitor's context cannot be used");
             Box::new(close(empty(StatusCode::INTERNAL_SERVER_ERROR)))
         })?;
-        let step = need.accepted(Box::new(context), accepted.reply.take()).map_err(|refusal| self.refuse(refusal))?;
+        let step = need
+            .accepted(Box::new(context), accepted.reply.take())
+            .map_err(|refusal| self.refuse(refusal))?;
         let owner =
             Owner { client: accepted.client.clone(), user: accepted.user, identity: accepted.identity };
         let address = Some(self.peer.ip().to_canonical().to_string());
@@ -201,7 +214,10 @@ impl Connection {
                 *state = State::Closed;
                 let reply = match error {
                     SealedBodyError::TooLarge { .. } => too_large(self.max_envelope),
-                    _ => plain(StatusCode::BAD_REQUEST, "the body is not sealed as it must be on this connection"),
+                    _ => plain(
+                        StatusCode::BAD_REQUEST,
+                        "the body is not sealed as it must be on this connection",
+                    ),
                 };
                 return close(reply);
             }

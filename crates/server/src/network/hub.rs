@@ -11,7 +11,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::monitor::MonitorClient;
-use super::winrs;
+use super::{powershell, winrs};
 use crate::config::NetworkSettings;
 use crate::ipc::IdentityId;
 
@@ -89,7 +89,8 @@ impl Hub {
         config.limits.max_bytes = settings.max_envelope_size as usize;
         config.default_operation_timeout = config.default_operation_timeout.min(config.max_operation_timeout);
         let state = State { shells: Shells::new(config), waiting: HashMap::new(), backs: HashMap::new() };
-        let hub = Arc::new(Self { state: Mutex::new(state), wake: Notify::new(), empty: Notify::new(), monitor });
+        let hub =
+            Arc::new(Self { state: Mutex::new(state), wake: Notify::new(), empty: Notify::new(), monitor });
         tokio::spawn(Arc::clone(&hub).keep_time());
         hub
     }
@@ -160,7 +161,8 @@ impl Hub {
                 self.order(state, shell, exchange, Order::Signal { exchange, command, signal });
             }
             Output::Close { exchange, shell, .. } => {
-                let sent = state.backs.get(&shell).is_some_and(|b| b.orders.send(Order::Close { exchange }).is_ok());
+                let sent =
+                    state.backs.get(&shell).is_some_and(|b| b.orders.send(Order::Close { exchange }).is_ok());
                 if let (false, Some(exchange)) = (sent, exchange) {
                     state.shells.complete(exchange, Ok(()), Instant::now());
                 }
@@ -181,7 +183,14 @@ impl Hub {
         }
     }
 
-    fn open(self: &Arc<Self>, state: &mut State, exchange: ExchangeId, key: ShellKey, owner: Owner, open: Open) {
+    fn open(
+        self: &Arc<Self>,
+        state: &mut State,
+        exchange: ExchangeId,
+        key: ShellKey,
+        owner: Owner,
+        open: Open,
+    ) {
         let powershell = open.resource_uri.starts_with(uri::POWERSHELL_PREFIX);
         if !powershell && !open.resource_uri.eq_ignore_ascii_case(uri::CMD) {
             state.shells.complete(exchange, Err(Fault::unknown_resource(&open.resource_uri)), Instant::now());
@@ -194,7 +203,7 @@ impl Hub {
         let end = EndOnDrop(shell.clone());
         tokio::spawn(async move {
             if powershell {
-                let _ = (&owner, &open, &inbox);
+                powershell::run(&end.0, exchange, owner, open, inbox).await;
             } else {
                 winrs::run(&end.0, exchange, owner, open, inbox).await;
             }

@@ -1,10 +1,10 @@
 //! The network process: HTTP, SOAP and PSRP, without keys and without privileges.
 
-
+mod bridge;
 mod connection;
 mod hub;
 mod monitor;
-
+mod powershell;
 mod winrs;
 
 use std::convert::Infallible;
@@ -195,8 +195,11 @@ impl Server {
             // Answers are small and somebody waits for each. A peer that vanished must not keep its slot.
             let _ = stream.set_nodelay(true);
             let _ = setsockopt(&stream, sockopt::KeepAlive, &true);
-            let connection =
-                Arc::new(Connection::new(Arc::clone(&self.hub), peer, self.settings.max_envelope_size as usize));
+            let connection = Arc::new(Connection::new(
+                Arc::clone(&self.hub),
+                peer,
+                self.settings.max_envelope_size as usize,
+            ));
             let hang_up = self.hang_up.clone();
             self.connections.spawn(async move {
                 serve_connection(connection, stream, hang_up).await;
@@ -206,7 +209,11 @@ impl Server {
     }
 }
 
-async fn serve_connection(connection: Arc<Connection>, stream: tokio::net::TcpStream, hang_up: CancellationToken) {
+async fn serve_connection(
+    connection: Arc<Connection>,
+    stream: tokio::net::TcpStream,
+    hang_up: CancellationToken,
+) {
     let shared = Arc::clone(&connection);
     let service = service_fn(move |request| {
         let connection = Arc::clone(&shared);

@@ -163,7 +163,8 @@ impl MonitorClient {
         let packet = Numbered { number, message: request }.encode();
         let (sender, receiver) = oneshot::channel();
         self.state().pending.insert(number, sender);
-        let sent = self.shared.socket.async_io(Interest::WRITABLE, |s| channel::send(s.as_fd(), &packet, &[])).await;
+        let sent =
+            self.shared.socket.async_io(Interest::WRITABLE, |s| channel::send(s.as_fd(), &packet, &[])).await;
         if let Err(error) = sent {
             self.state().pending.remove(&number);
             return Err(error.into());

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use hop_psrp::stdio::{Line, Packet};
+use hop_psrp::stdio::{ERROR_PREFIX, Packet};
 use hop_wsman::server::{ExchangeId, Open};
 use hop_wsman::{Fault, Signal};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
@@ -92,7 +92,11 @@ impl<'a> Session<'a> {
         let stdin = pipe::Sender::from_owned_fd(child.stdin)?;
         tokio::spawn(ended.clone().run_until_cancelled_owned(write_lines(stdin, to_write)));
         let stdout = pipe::Receiver::from_owned_fd(child.stdout)?;
-        tokio::spawn(ended.clone().run_until_cancelled_owned(read_packets(shell.clone(), stdout, from_process)));
+        tokio::spawn(ended.clone().run_until_cancelled_owned(read_packets(
+            shell.clone(),
+            stdout,
+            from_process,
+        )));
         let stderr = pipe::Receiver::from_owned_fd(child.stderr)?;
         tokio::spawn(ended.run_until_cancelled_owned(read_complaints(stderr, complaining)));
         Ok(Self {
@@ -147,7 +151,7 @@ impl<'a> Session<'a> {
     fn order(&mut self, order: Order) {
         match order {
             Order::Run { exchange, command, line, .. } => {
-                let started = line.fragments().and_then(|f| self.bridge.run(exchange, command, f));
+                let started = line.fragments().and_then(|f| self.bridge.start(Some(exchange), command, f));
                 if let Err(fault) = started {
                     self.shell.complete(exchange, Err(fault));
                 }
@@ -183,7 +187,9 @@ impl<'a> Session<'a> {
             match event {
                 Event::Write(packet) => {
                     // The process has ended if nobody writes any more, which is seen elsewhere.
-                    let _ = self.lines.send(packet.encode());
+                    let mut line = packet.encode().into_bytes();
+                    line.push(b'\n');
+                    let _ = self.lines.send(line);
                 }
                 Event::Complete(exchange) => self.shell.complete(exchange, Ok(())),
                 Event::Output(command, data) => self.shell.output(command, "stdout", data),
@@ -226,7 +232,9 @@ impl<'a> Session<'a> {
                 };
                 Some(self.fault(&format!("the session process ended {how}")))
             }
-            End::Garbage(text) => Some(self.fault(&format!("the session process does not speak PSRP: {text}"))),
+            End::Garbage(text) => {
+                Some(self.fault(&format!("the session process does not speak PSRP: {text}")))
+            }
         };
         self.shell.hub.monitor.signal(self.process, ipc::Signal::Terminate);
         if let Some((Some(exchange), _)) = self.closing.take() {
@@ -258,17 +266,32 @@ async fn write_lines(mut to: pipe::Sender, mut lines: mpsc::UnboundedReceiver<Ve
 async fn read_packets(shell: ShellHandle, from: pipe::Receiver, packets: mpsc::Sender<FromProcess>) {
     let mut lines = Lines { from, buffer: Vec::new(), start: 0 };
     loop {
-        let next = match lines.next().await {
-            Ok(Some(line)) => match Line::decode(&line) {
-                Ok(Line::Packet(packet)) => FromProcess::Packet(packet),
-                Ok(Line::Error(text)) => FromProcess::Complaint(text),
-                Err(error) => FromProcess::Garbage(error.to_string()),
-            },
+        let line = match lines.next().await {
+            Ok(Some(line)) => String::from_utf8_lossy(&line).into_owned(),
             Ok(None) => return,
-            Err(error) => FromProcess::Garbage(error.to_string()),
+            Err(error) => {
+                let _ = packets.send(FromProcess::Garbage(error.to_string())).await;
+                return;
+            }
         };
-        let garbage = matches!(next, FromProcess::Garbage(_));
-        if packets.send(next).await.is_err() || garbage {
+        if let Some(text) = line.strip_prefix(ERROR_PREFIX) {
+            let text = text.trim().chars().take(MAX_COMPLAINT).collect();
+            if packets.send(FromProcess::Complaint(text)).await.is_err() {
+                return;
+            }
+            continue;
+        }
+        let (decoded, error) = Packet::decode(&line);
+        let found = decoded.into_iter().map(FromProcess::Packet);
+        let garbage =
+            error.map(|e| FromProcess::Garbage(e.to_string().chars().take(MAX_COMPLAINT).collect()));
+        let broken = garbage.is_some();
+        for item in found.chain(garbage) {
+            if packets.send(item).await.is_err() {
+                return;
+            }
+        }
+        if broken {
             return;
         }
         shell.uncongested().await;

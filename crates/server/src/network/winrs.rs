@@ -93,7 +93,12 @@ struct Piece {
 }
 
 impl Commands<'_> {
-    async fn start(&mut self, command: CommandId, line: CommandLine, options: &[Selector]) -> Result<(), Fault> {
+    async fn start(
+        &mut self,
+        command: CommandId,
+        line: CommandLine,
+        options: &[Selector],
+    ) -> Result<(), Fault> {
         let program = program(line, options);
         let monitor = &self.shell.hub.monitor;
         let child = monitor

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use hop_kerberos::client::{AsExchange, AsOptions, ClientSecret, TgsExchange, TgsOptions, TgsOutcome};
 use hop_kerberos::kdc::{Entry, EntryFlags, Kdc, MemoryDatabase, Policy};
 use hop_kerberos::keytab::Keytab;
-use hop_kerberos::{Credential, Principal, TicketFlags};
+use hop_kerberos::{Credential, KdcOptions, Principal, TicketFlags};
 use hop_secret::SecretString;
 
 pub const REALM: &str = "HOP.TEST";
@@ -80,9 +80,11 @@ impl Domain {
                 other => panic!("{other:?}"),
             }
         };
-        let service = get(TgsOptions::new(Principal::new(realm, &["HTTP", host])));
-        let forwarded =
-            tgt.flags.contains(TicketFlags::FORWARDABLE).then(|| get(TgsOptions::forward(&tgt)));
+        let forwardable = tgt.flags.contains(TicketFlags::FORWARDABLE);
+        let mut options = TgsOptions::new(Principal::new(realm, &["HTTP", host]));
+        options.kdc_options.set(KdcOptions::FORWARDABLE, forwardable);
+        let service = get(options);
+        let forwarded = forwardable.then(|| get(TgsOptions::forward(&tgt)));
         Tickets { service, forwarded }
     }
 }

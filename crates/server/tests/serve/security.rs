@@ -16,7 +16,8 @@ pub struct Kerberos(pub Tickets);
 
 impl Provider for Kerberos {
     fn begin(&self) -> BoxFuture<'_, Result<Box<dyn Security>, Error>> {
-        let link: Box<dyn Security> = Box::new(Link { tickets: self.0.clone(), expected: None, sealer: None });
+        let link: Box<dyn Security> =
+            Box::new(Link { tickets: self.0.clone(), expected: None, sealer: None });
         async { Ok(link) }.boxed()
     }
 }
@@ -41,7 +42,11 @@ impl Security for Link {
             forwarded: self.tickets.forwarded.as_ref(),
             channel_bindings: None,
             advertise_bindings: false,
-            flags: GssFlags::MUTUAL | GssFlags::REPLAY | GssFlags::SEQUENCE | GssFlags::CONF | GssFlags::INTEG,
+            flags: GssFlags::MUTUAL
+                | GssFlags::REPLAY
+                | GssFlags::SEQUENCE
+                | GssFlags::CONF
+                | GssFlags::INTEG,
         };
         let (token, expected) = Initiator::new(&options, SystemTime::now(), &mut rand::rng())?;
         self.expected = Some(expected);

@@ -77,7 +77,8 @@ impl Server {
         let path = format!("/proc/{0}/task/{0}/children", self.child.id());
         let children = std::fs::read_to_string(path).unwrap();
         let is_network = |pid: &&str| {
-            std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|c| c.ends_with(b"serve-network-process\0"))
+            std::fs::read(format!("/proc/{pid}/cmdline"))
+                .is_ok_and(|c| c.ends_with(b"serve-network-process\0"))
         };
         children.split_whitespace().find(is_network).unwrap().parse().unwrap()
     }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use hop_client::Error;
 use hop_client::http::{Http, Settings};
 use hop_client::winrs::{CommandEvent, Shell, ShellOptions};
-use hop_client::Error;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, Uid};
 
@@ -123,7 +123,8 @@ fn input_signals_exit_codes() {
             }
         }
         assert_eq!(out, b"one\ntwo\n");
-        let mut command = shell.run("trap 'echo caught; exit 3' INT; echo ready; while :; do sleep 0.05; done", &[]);
+        let mut command =
+            shell.run("trap 'echo caught; exit 3' INT; echo ready; while :; do sleep 0.05; done", &[]);
         let mut text = String::new();
         let mut code = None;
         while let Some(event) = command.next().await {
@@ -166,7 +167,9 @@ fn mapping() {
         assert!(refused.to_string().contains("403") || format!("{refused:?}").contains("403"), "{refused:?}");
     }
     let log = server.log();
-    for part in ["root@HOP.TEST would be local user", "servera$@HOP.TEST is a computer", "not of the server's realm"] {
+    for part in
+        ["root@HOP.TEST would be local user", "servera$@HOP.TEST is a computer", "not of the server's realm"]
+    {
         assert!(log.contains(part), "{part}: {log}");
     }
     assert!(!log.contains("session opened"));
