@@ -83,7 +83,9 @@ fn find(declared: &Declared<'_>, name: &str) -> Found {
     } else {
         Vec::new()
     };
-    if let Some((n, _)) = common.iter().find(|(n, a)| n.eq_ignore_ascii_case(name) || a.eq_ignore_ascii_case(name)) {
+    if let Some((n, _)) =
+        common.iter().find(|(n, a)| n.eq_ignore_ascii_case(name) || a.eq_ignore_ascii_case(name))
+    {
         return Found::Common(n);
     }
     let mut hits: Vec<(String, Found)> = declared
@@ -181,12 +183,8 @@ impl Runspace {
                                 span,
                             ));
                         }
-                        let value_span = bound
-                            .spans
-                            .iter()
-                            .find(|(n, _)| *n == p.name)
-                            .map(|(_, s)| *s)
-                            .or(span);
+                        let value_span =
+                            bound.spans.iter().find(|(n, _)| *n == p.name).map(|(_, s)| *s).or(span);
                         raw.push((i, value, value_span));
                     }
                     Found::Common(common) => {
@@ -281,16 +279,16 @@ impl Runspace {
             match slot {
                 Some(i) => {
                     let p = &declared.parameters[i];
-                    candidates.retain(|s| in_set(p, s.as_deref()).is_some_and(|m| m.position.is_some() || !declared.advanced));
+                    candidates.retain(|s| {
+                        in_set(p, s.as_deref()).is_some_and(|m| m.position.is_some() || !declared.advanced)
+                    });
                     used.push(i);
                     raw.push((i, value, span));
                 }
                 None => {
                     // All that is left goes to the parameter that takes the rest.
                     let rest = declared.parameters.iter().position(|p| {
-                        candidates
-                            .iter()
-                            .any(|s| in_set(p, s.as_deref()).is_some_and(|m| m.from_remaining))
+                        candidates.iter().any(|s| in_set(p, s.as_deref()).is_some_and(|m| m.from_remaining))
                     });
                     match rest {
                         Some(i) if !used.contains(&i) => {
@@ -311,7 +309,9 @@ impl Runspace {
                             return Err((
                                 errors::binding(
                                     "PositionalParameterNotFound",
-                                    format!("A positional parameter cannot be found that accepts argument '{text}'."),
+                                    format!(
+                                        "A positional parameter cannot be found that accepts argument '{text}'."
+                                    ),
                                 ),
                                 None,
                             ));
@@ -485,7 +485,8 @@ impl Runspace {
     /// Converts and checks a parameter's value.
     pub(crate) fn bind_value(&mut self, p: &ParameterInfo, value: Value) -> Result<Value, Error> {
         let value = if matches!(value, Value::Empty) { Value::Null } else { value };
-        let is_reference = matches!(value.base(), Value::Native(n) if n.as_any().is::<crate::reference::Reference>());
+        let is_reference =
+            matches!(value.base(), Value::Native(n) if n.as_any().is::<crate::reference::Reference>());
         let value = if p.is_switch() {
             match value.base() {
                 Value::Bool(b) => Value::Bool(*b),
@@ -556,15 +557,15 @@ impl Runspace {
             ))
         };
         match value.base() {
-            Value::Null if !p.allow_null => {
-                fail("ParameterArgumentValidationErrorNullNotAllowed", "null")
-            }
+            Value::Null if !p.allow_null => fail("ParameterArgumentValidationErrorNullNotAllowed", "null"),
             Value::String(s) if s.is_empty() && !p.allow_empty_string => {
                 fail("ParameterArgumentValidationErrorEmptyStringNotAllowed", "an empty string")
             }
             Value::Array(a) if p.type_ref.element().is_some() => {
                 if a.is_empty() && !p.allow_empty_collection {
-                    let what = if p.type_ref.full_name().starts_with("System.String") || p.type_ref.full_name().starts_with("System.Object") {
+                    let what = if p.type_ref.full_name().starts_with("System.String")
+                        || p.type_ref.full_name().starts_with("System.Object")
+                    {
                         "an empty array"
                     } else {
                         "an empty array"

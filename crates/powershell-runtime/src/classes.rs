@@ -109,7 +109,11 @@ impl Runspace {
         found
     }
 
-    pub(crate) fn convert_to_class(&mut self, _value: &Value, _kind: &TypeRef) -> Option<Result<Value, Error>> {
+    pub(crate) fn convert_to_class(
+        &mut self,
+        _value: &Value,
+        _kind: &TypeRef,
+    ) -> Option<Result<Value, Error>> {
         None
     }
 

@@ -7,9 +7,7 @@ use crate::flow::{Flow, Run};
 use crate::function::ScriptBlock;
 use crate::invocation::Invocation;
 use crate::runspace::Runspace;
-use crate::value::{
-    Callbacks, Error, ErrorRecord, InvocationInfo, NativeObject, TypeRef, Value,
-};
+use crate::value::{Callbacks, Error, ErrorRecord, InvocationInfo, NativeObject, TypeRef, Value};
 
 /// The block behind a function's or script's info object.
 pub(crate) fn block_of_command(value: &Value) -> Option<Arc<ScriptBlock>> {

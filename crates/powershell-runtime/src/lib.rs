@@ -15,10 +15,10 @@ pub mod regex;
 pub mod value;
 pub mod wildcard;
 
+mod binder;
 pub mod classes;
 pub mod command;
 pub mod context;
-mod binder;
 mod errors;
 mod eval;
 pub mod flow;
@@ -36,4 +36,6 @@ pub mod runspace;
 pub mod scope;
 pub mod session;
 mod streams;
+mod using;
+pub mod variable_object;
 mod variables;

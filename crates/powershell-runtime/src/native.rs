@@ -57,7 +57,12 @@ impl Lines {
 }
 
 impl Runspace {
-    pub(crate) fn run_native(&mut self, run: &mut NativeRun, call: &mut Invocation, out: &mut dyn Sink) -> Run {
+    pub(crate) fn run_native(
+        &mut self,
+        run: &mut NativeRun,
+        call: &mut Invocation,
+        out: &mut dyn Sink,
+    ) -> Run {
         let mut args = Vec::new();
         for (value, pattern) in &run.args {
             for item in value.clone().into_items() {

@@ -11,8 +11,8 @@ use crate::function::ScriptBlock;
 use crate::operators::{self, CompareOp};
 use crate::runspace::Runspace;
 use crate::value::{
-    Callbacks, EnumType, Error, ErrorCategory, InvocationInfo, MemberKind, NativeObject, ScriptCall, System, TypeRef,
-    Value,
+    Callbacks, EnumType, Error, ErrorCategory, InvocationInfo, MemberKind, NativeObject, ScriptCall, System,
+    TypeRef, Value,
 };
 use crate::{convert, dotnet, members};
 
@@ -169,7 +169,11 @@ impl Runspace {
         }
         match members::get_enumerated(target, name, self)? {
             Some(v) => Ok(v),
-            None if self.strict_mode() >= 2 && !matches!(target.base(), Value::Dict(_) if self.strict_mode() < 2) => Err(missing_property(name)),
+            None if self.strict_mode() >= 2
+                && !matches!(target.base(), Value::Dict(_) if self.strict_mode() < 2) =>
+            {
+                Err(missing_property(name))
+            }
             None => Ok(Value::Null),
         }
     }
@@ -229,7 +233,8 @@ impl Runspace {
         if let Some(result) = self.class_call_static(t, name, args) {
             return result;
         }
-        if t.full_name() == "System.Management.Automation.ScriptBlock" && name.eq_ignore_ascii_case("Create") {
+        if t.full_name() == "System.Management.Automation.ScriptBlock" && name.eq_ignore_ascii_case("Create")
+        {
             let text = args.first().map(|v| self.to_text(v)).unwrap_or_default();
             return match self.parse(&text, None) {
                 Ok(ast) => Ok(ScriptBlock::new(ast, None).into_value()),
@@ -242,7 +247,12 @@ impl Runspace {
                     if let Some(inner) = inner {
                         exception = exception.with_inner(inner);
                     }
-                    Err(Error::from_exception(exception, "ParseException", ErrorCategory::NotSpecified, Value::Null))
+                    Err(Error::from_exception(
+                        exception,
+                        "ParseException",
+                        ErrorCategory::NotSpecified,
+                        Value::Null,
+                    ))
                 }
             };
         }
@@ -256,8 +266,12 @@ impl Runspace {
     pub(crate) fn resolve_type(&mut self, name: &TypeName) -> Result<TypeRef, Error> {
         let text = name.display();
         self.find_type_named(&text).ok_or_else(|| {
-            errors::runtime("TypeNotFound", ErrorCategory::InvalidOperation, format!("Unable to find type [{text}]."))
-                .with_target(Value::string(&text))
+            errors::runtime(
+                "TypeNotFound",
+                ErrorCategory::InvalidOperation,
+                format!("Unable to find type [{text}]."),
+            )
+            .with_target(Value::string(&text))
         })
     }
 
@@ -282,11 +296,15 @@ impl Runspace {
                 let result = self.call_block(target, args.to_vec(), Vec::new(), None, &mut out);
                 match result {
                     Ok(()) if lower == "invoke" => Ok(Value::List(Arc::new(crate::value::PsList::new(
-                        crate::value::ListKind::Collection(TypeRef::named("System.Management.Automation.PSObject")),
+                        crate::value::ListKind::Collection(TypeRef::named(
+                            "System.Management.Automation.PSObject",
+                        )),
                         out,
                     )))),
                     Ok(()) => Ok(Value::from_output(out)),
-                    Err(Flow::Error(e) | Flow::Throw(e)) => Err(Flow::Error(method_failure(&e, name, args.len()))),
+                    Err(Flow::Error(e) | Flow::Throw(e)) => {
+                        Err(Flow::Error(method_failure(&e, name, args.len())))
+                    }
                     Err(flow) => Err(flow),
                 }
             }
@@ -348,7 +366,16 @@ impl Runspace {
                     all
                 };
                 for (name, value) in cells {
-                    if !matches!(name.as_str(), "_" | "psitem" | "input" | "args" | "myinvocation" | "psboundparameters" | "pscmdlet" | "this") {
+                    if !matches!(
+                        name.as_str(),
+                        "_" | "psitem"
+                            | "input"
+                            | "args"
+                            | "myinvocation"
+                            | "psboundparameters"
+                            | "pscmdlet"
+                            | "this"
+                    ) {
                         scope.set(&name, value);
                     }
                 }
@@ -419,7 +446,8 @@ impl Runspace {
                     "The argument is null or empty. Provide an argument that is not null or empty, and then try the command again."
                 };
                 let bad = |v: &Value| {
-                    v.is_null() || v.as_str().is_some_and(|s| if white { s.trim().is_empty() } else { s.is_empty() })
+                    v.is_null()
+                        || v.as_str().is_some_and(|s| if white { s.trim().is_empty() } else { s.is_empty() })
                 };
                 if is_collection && items.is_empty() {
                     return fail("ArgumentIsEmpty", "The argument is null, empty, or an element of the argument collection contains a null value. Supply a collection that does not contain any null values and then try the command again.".into());
@@ -427,7 +455,9 @@ impl Runspace {
                 if !is_collection && bad(value) {
                     return fail("ArgumentIsNullOrEmpty", tail.into());
                 }
-                if let Value::Dict(d) = value.base() && d.is_empty() {
+                if let Value::Dict(d) = value.base()
+                    && d.is_empty()
+                {
                     return fail("ArgumentIsEmpty", tail.into());
                 }
                 if is_collection && items.iter().any(bad) {
@@ -437,12 +467,16 @@ impl Runspace {
             Validator::Set(values, ignore_case, message) => {
                 for item in items {
                     let text = self.to_text(&item);
-                    let known = values.iter().any(|v| if *ignore_case { v.to_lowercase() == text.to_lowercase() } else { **v == *text });
+                    let known = values.iter().any(|v| {
+                        if *ignore_case { v.to_lowercase() == text.to_lowercase() } else { **v == *text }
+                    });
                     if !known {
                         let list = values.iter().map(|v| v.to_string()).collect::<Vec<_>>().join(",");
                         let message = match message {
                             Some(m) => m.replace("{0}", &text).replace("{1}", &list),
-                            None => format!("The argument \"{text}\" does not belong to the set \"{list}\" specified by the ValidateSet attribute. Supply an argument that is in the set and then try the command again."),
+                            None => format!(
+                                "The argument \"{text}\" does not belong to the set \"{list}\" specified by the ValidateSet attribute. Supply an argument that is in the set and then try the command again."
+                            ),
                         };
                         return fail("ValidateSetFailure", message);
                     }
@@ -451,11 +485,19 @@ impl Runspace {
             Validator::Pattern(pattern, ignore_case, message) => {
                 for item in items {
                     let text = self.to_text(&item);
-                    let found = operators::match_operator(&Value::string(&text), &Value::string(pattern), *ignore_case, false, self)?;
+                    let found = operators::match_operator(
+                        &Value::string(&text),
+                        &Value::string(pattern),
+                        *ignore_case,
+                        false,
+                        self,
+                    )?;
                     if !self.is_true(&found.value) {
                         let message = match message {
                             Some(m) => m.replace("{0}", &text).replace("{1}", pattern),
-                            None => format!("The argument \"{text}\" does not match the \"{pattern}\" pattern. Supply an argument that matches \"{pattern}\" and try the command again."),
+                            None => format!(
+                                "The argument \"{text}\" does not match the \"{pattern}\" pattern. Supply an argument that matches \"{pattern}\" and try the command again."
+                            ),
                         };
                         return fail("ValidatePatternFailure", message);
                     }
@@ -468,10 +510,20 @@ impl Runspace {
                     };
                     let length = text.encode_utf16().count() as i64;
                     if length < *low {
-                        return fail("ValidateLengthMinLengthFailure", format!("The character length ({length}) of the argument is too short. Specify an argument with a length that is greater than or equal to \"{low}\", and then try the command again."));
+                        return fail(
+                            "ValidateLengthMinLengthFailure",
+                            format!(
+                                "The character length ({length}) of the argument is too short. Specify an argument with a length that is greater than or equal to \"{low}\", and then try the command again."
+                            ),
+                        );
                     }
                     if length > *high {
-                        return fail("ValidateLengthMaxLengthFailure", format!("The character length of the {length} argument is too long. Shorten the character length of the argument so it is fewer than or equal to \"{high}\" characters, and then try the command again."));
+                        return fail(
+                            "ValidateLengthMaxLengthFailure",
+                            format!(
+                                "The character length of the {length} argument is too long. Shorten the character length of the argument so it is fewer than or equal to \"{high}\" characters, and then try the command again."
+                            ),
+                        );
                     }
                 }
             }
@@ -479,9 +531,13 @@ impl Runspace {
                 let count = if value.is_null() { 0 } else { items.len() as i64 };
                 if count < *low || count > *high {
                     let message = if low == high {
-                        format!("The parameter requires exactly {low} value(s) - {count} value(s) were provided.")
+                        format!(
+                            "The parameter requires exactly {low} value(s) - {count} value(s) were provided."
+                        )
                     } else {
-                        format!("The parameter requires at least {low} value(s) and no more than {high} value(s) - {count} value(s) were provided.")
+                        format!(
+                            "The parameter requires at least {low} value(s) and no more than {high} value(s) - {count} value(s) were provided."
+                        )
                     };
                     return fail("ValidateCountFailure", message);
                 }
@@ -491,11 +547,21 @@ impl Runspace {
                     let text = self.to_text(&item);
                     if operators::compare(CompareOp::Lt, true, &item, low, self)? {
                         let l = self.to_text(low);
-                        return fail("ValidateRangeTooSmall", format!("The {text} argument is less than the minimum allowed range of {l}. Supply an argument that is greater than or equal to {l} and then try the command again."));
+                        return fail(
+                            "ValidateRangeTooSmall",
+                            format!(
+                                "The {text} argument is less than the minimum allowed range of {l}. Supply an argument that is greater than or equal to {l} and then try the command again."
+                            ),
+                        );
                     }
                     if operators::compare(CompareOp::Gt, true, &item, high, self)? {
                         let h = self.to_text(high);
-                        return fail("ValidateRangeTooBig", format!("The {text} argument is greater than the maximum allowed range of {h}. Supply an argument that is less than or equal to {h} and then try the command again."));
+                        return fail(
+                            "ValidateRangeTooBig",
+                            format!(
+                                "The {text} argument is greater than the maximum allowed range of {h}. Supply an argument that is less than or equal to {h} and then try the command again."
+                            ),
+                        );
                     }
                 }
             }
@@ -510,7 +576,12 @@ impl Runspace {
                         _ => (CompareOp::Le, "less than or equal to zero"),
                     };
                     if !operators::compare(op, true, &item, &zero, self)? {
-                        return fail("ValidateRangeFailure", format!("The argument \"{text}\" cannot be validated because its value is not {words}."));
+                        return fail(
+                            "ValidateRangeFailure",
+                            format!(
+                                "The argument \"{text}\" cannot be validated because its value is not {words}."
+                            ),
+                        );
                     }
                 }
             }
@@ -528,7 +599,9 @@ impl Runspace {
                         let body = self.to_text(block);
                         let message = match message {
                             Some(m) => m.replace("{0}", &text).replace("{1}", &body),
-                            None => format!("The \"{body}\" validation script for the argument with value \"{text}\" did not return a result of True. Determine why the validation script failed, and then try the command again."),
+                            None => format!(
+                                "The \"{body}\" validation script for the argument with value \"{text}\" did not return a result of True. Determine why the validation script failed, and then try the command again."
+                            ),
                         };
                         return fail("ValidateScriptFailure", message);
                     }

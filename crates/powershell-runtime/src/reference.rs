@@ -12,9 +12,10 @@ pub struct Reference(pub Arc<VariableCell>);
 
 impl NativeObject for Reference {
     fn type_ref(&self) -> TypeRef {
-        TypeRef::generic("System.Management.Automation.PSReference", vec![
-            self.0.get().type_ref().unwrap_or_else(TypeRef::object),
-        ])
+        TypeRef::generic(
+            "System.Management.Automation.PSReference",
+            vec![self.0.get().type_ref().unwrap_or_else(TypeRef::object)],
+        )
     }
 
     fn properties(&self) -> Vec<Arc<str>> {

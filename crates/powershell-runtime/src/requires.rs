@@ -21,10 +21,10 @@ pub(crate) fn check(runspace: &mut Runspace, block: &ScriptBlock, path: &str) ->
         match requirement {
             Requirement::Version(version) => {
                 let mut parts = version.split('.').map(|p| p.parse::<u32>().unwrap_or(0));
-                let wanted = (parts.next().unwrap_or(0), parts.next().unwrap_or(0), parts.next().unwrap_or(0));
+                let wanted =
+                    (parts.next().unwrap_or(0), parts.next().unwrap_or(0), parts.next().unwrap_or(0));
                 if wanted > (7, 6, 5) {
-                    let shown =
-                        if version.contains('.') { version.clone() } else { format!("{version}.0") };
+                    let shown = if version.contains('.') { version.clone() } else { format!("{version}.0") };
                     return fail(
                         "ScriptRequiresUnmatchedPSVersion",
                         format!(

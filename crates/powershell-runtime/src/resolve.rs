@@ -77,6 +77,32 @@ impl Runspace {
         self.state.scope.data().aliases.insert(fold_case(name), Arc::new(alias));
     }
 
+    /// Defines an alias in a scope.
+    pub fn set_alias_in(&mut self, scope: &Arc<crate::scope::Scope>, name: &str, target: &str) {
+        let alias = Alias {
+            name: name.to_string(),
+            target: target.to_string(),
+            options: ItemOptions::default(),
+            description: String::new(),
+            module: String::new(),
+        };
+        scope.data().aliases.insert(fold_case(name), Arc::new(alias));
+    }
+
+    /// Removes an alias from the nearest scope that has it; a built-in one is hidden.
+    pub fn remove_alias(&mut self, name: &str) {
+        let key = fold_case(name);
+        let mut scope = Some(self.state.scope.clone());
+        while let Some(s) = scope {
+            if s.data().aliases.remove(&key).is_some() {
+                return;
+            }
+            scope = s.parent().cloned();
+        }
+        let global = self.global.clone();
+        self.set_alias_in(&global, name, "");
+    }
+
     /// Finds a command as PowerShell does: alias, function, cmdlet, script or program.
     pub fn resolve_command(&mut self, name: &str) -> Result<Resolved, Error> {
         let mut current = name.to_string();
@@ -218,7 +244,11 @@ impl Runspace {
                 name: n.clone(),
                 kind: if block.is_filter { "Filter" } else { "Function" },
                 definition: block.ast.source.slice(block.ast.body_span).to_string(),
-                source: block.module.as_ref().filter(|m| !m.is_closure).map_or(String::new(), |m| m.name.clone()),
+                source: block
+                    .module
+                    .as_ref()
+                    .filter(|m| !m.is_closure)
+                    .map_or(String::new(), |m| m.name.clone()),
                 block: Some(block.clone()),
                 cmdlet: None,
             },
@@ -286,7 +316,10 @@ impl NativeObject for CommandObject {
     }
 
     fn properties(&self) -> Vec<Arc<str>> {
-        ["Name", "CommandType", "Definition", "Source", "ModuleName", "Version", "Visibility"].into_iter().map(Arc::from).collect()
+        ["Name", "CommandType", "Definition", "Source", "ModuleName", "Version", "Visibility"]
+            .into_iter()
+            .map(Arc::from)
+            .collect()
     }
 
     fn get(&self, name: &str) -> Option<Result<Value, Error>> {
@@ -295,8 +328,14 @@ impl NativeObject for CommandObject {
             "commandtype" => crate::ops::command_type(self.kind),
             "definition" => Value::string(&self.definition),
             "source" => Value::string(&self.source),
-            "path" if matches!(self.kind, "ExternalScript" | "Application") => Value::string(&self.definition),
-            "modulename" => Value::string(if matches!(self.kind, "Application" | "ExternalScript") { "" } else { &self.source }),
+            "path" if matches!(self.kind, "ExternalScript" | "Application") => {
+                Value::string(&self.definition)
+            }
+            "modulename" => Value::string(if matches!(self.kind, "Application" | "ExternalScript") {
+                ""
+            } else {
+                &self.source
+            }),
             "scriptblock" => self.block.as_ref().map_or(Value::Null, |b| Value::ScriptBlock(b.clone())),
             "version" | "visibility" => Value::Null,
             "verb" => Value::string(self.name.split_once('-').map_or("", |(v, _)| v)),

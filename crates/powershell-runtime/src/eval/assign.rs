@@ -200,9 +200,7 @@ impl Runspace {
             return Err(Flow::Error(crate::errors::runtime(
                 "OperatorRequiresNumber",
                 ErrorCategory::InvalidOperation,
-                format!(
-                    "The '{kind}' operator works only on numbers. The operand is a '{type_name}'."
-                ),
+                format!("The '{kind}' operator works only on numbers. The operand is a '{type_name}'."),
             )));
         }
         let plus = matches!(op, UnaryOp::PreIncrement | UnaryOp::PostIncrement);

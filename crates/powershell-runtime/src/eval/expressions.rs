@@ -173,7 +173,12 @@ impl Runspace {
             None if path.name.eq_ignore_ascii_case("args") && path.drive.is_none() => {
                 Ok(Value::array(Vec::new()))
             }
-            None if self.strict_mode() > 0 && !matches!(path.name.to_ascii_lowercase().as_str(), "_" | "psitem" | "input" | "this" | "matches" | "lastexitcode" | "stacktrace") => {
+            None if self.strict_mode() > 0
+                && !matches!(
+                    path.name.to_ascii_lowercase().as_str(),
+                    "_" | "psitem" | "input" | "this" | "matches" | "lastexitcode" | "stacktrace"
+                ) =>
+            {
                 Err(Flow::Error(crate::variables::undefined(&path.display())))
             }
             None => Ok(Value::Null),
@@ -185,9 +190,9 @@ impl Runspace {
         Ok(match drive.to_ascii_lowercase().as_str() {
             "env" => self.env.get(name).map_or(Value::Null, Value::string),
             "variable" => self.variable_value(name),
-            "function" => self
-                .find_function(name)
-                .map_or(Value::Null, |f| Value::ScriptBlock(f.block.clone())),
+            "function" => {
+                self.find_function(name).map_or(Value::Null, |f| Value::ScriptBlock(f.block.clone()))
+            }
             "alias" => self.find_alias(name).map_or(Value::Null, |a| Value::string(&a.target)),
             other => {
                 return Err(Flow::Error(Error::from_exception(
@@ -381,6 +386,11 @@ impl Runspace {
         self.binary_values(op, &l, &r)
     }
 
+    /// Applies a binary operator, as `Where-Object -Property -Op Value` does.
+    pub fn apply_operator(&mut self, op: BinaryOp, left: &Value, right: &Value) -> Run<Value> {
+        self.binary_values(op, left, right)
+    }
+
     /// A binary operator on values.
     pub(crate) fn binary_values(&mut self, op: BinaryOp, l: &Value, r: &Value) -> Run<Value> {
         use BinaryOp as B;
@@ -433,7 +443,10 @@ impl Runspace {
 
     fn unary_expr(&mut self, op: UnaryOp, operand: &Expr) -> Run<Value> {
         match op {
-            UnaryOp::PreIncrement | UnaryOp::PreDecrement | UnaryOp::PostIncrement | UnaryOp::PostDecrement => {
+            UnaryOp::PreIncrement
+            | UnaryOp::PreDecrement
+            | UnaryOp::PostIncrement
+            | UnaryOp::PostDecrement => {
                 return self.increment(op, operand);
             }
             _ => {}
@@ -455,7 +468,13 @@ impl Runspace {
 /// A literal's value.
 pub(crate) fn number_value(number: &Number) -> Result<Value, Error> {
     use crate::value::{BigInt, Decimal};
-    let bad = || errors::runtime("BadNumericConstant", ErrorCategory::ParserError, "The numeric constant is not valid.");
+    let bad = || {
+        errors::runtime(
+            "BadNumericConstant",
+            ErrorCategory::ParserError,
+            "The numeric constant is not valid.",
+        )
+    };
     Ok(match number {
         Number::SByte(n) => Value::SByte(*n),
         Number::Byte(n) => Value::Byte(*n),
@@ -467,10 +486,8 @@ pub(crate) fn number_value(number: &Number) -> Result<Value, Error> {
         Number::UInt64(n) => Value::UInt64(*n),
         Number::Double(n) => Value::Double(*n),
         Number::Decimal(text, multiplier) => {
-            let value = text
-                .parse::<Decimal>()
-                .or_else(|_| Decimal::from_scientific(text))
-                .map_err(|_| bad())?;
+            let value =
+                text.parse::<Decimal>().or_else(|_| Decimal::from_scientific(text)).map_err(|_| bad())?;
             Value::Decimal(value.checked_mul(Decimal::from(*multiplier)).ok_or_else(bad)?)
         }
         Number::BigInt(text, multiplier) => {

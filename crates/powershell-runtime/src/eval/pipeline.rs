@@ -32,7 +32,11 @@ pub(crate) struct Stage {
 }
 
 enum Kind {
-    Cmdlet { info: Arc<CmdletInfo>, cmdlet: Box<dyn Cmdlet>, fixed: Vec<(Arc<str>, Value)> },
+    Cmdlet {
+        info: Arc<CmdletInfo>,
+        cmdlet: Box<dyn Cmdlet>,
+        fixed: Vec<(Arc<str>, Value)>,
+    },
     Script(Box<ScriptRun>),
     Native(Box<NativeRun>),
     /// Output goes nowhere.
@@ -77,8 +81,7 @@ impl Stage {
             let mut sink = MergeSink { queue: stage.merged.clone(), inner: next };
             let result = match &mut stage.kind {
                 Kind::Cmdlet { cmdlet, .. } => {
-                    let mut context =
-                        CmdletContext { runspace: rs, out: &mut sink, call: &mut stage.call };
+                    let mut context = CmdletContext { runspace: rs, out: &mut sink, call: &mut stage.call };
                     let result = match step {
                         Step::Begin => cmdlet.begin(&mut context),
                         Step::End => cmdlet.end(&mut context),
@@ -154,7 +157,8 @@ impl Stage {
                     }
                 }
                 Kind::Script(run) => {
-                    let mut out_call = Invocation { common: stage.call.common.clone(), ..Invocation::default() };
+                    let mut out_call =
+                        Invocation { common: stage.call.common.clone(), ..Invocation::default() };
                     let mut out = OutVariableSink { call: &mut out_call, inner: &mut sink };
                     rs.script_process(run, &mut stage.call, input, &mut out)
                 }
@@ -225,7 +229,12 @@ struct Prepared {
 
 impl Runspace {
     /// Runs a pipeline of several elements or with commands.
-    pub(crate) fn run_pipeline(&mut self, pipeline: &Pipeline, input: Option<Vec<Value>>, out: &mut dyn Sink) -> Run {
+    pub(crate) fn run_pipeline(
+        &mut self,
+        pipeline: &Pipeline,
+        input: Option<Vec<Value>>,
+        out: &mut dyn Sink,
+    ) -> Run {
         self.next_pipeline += 1;
         let id = self.next_pipeline;
         let length = u32::try_from(pipeline.elements.len()).unwrap_or(u32::MAX);
@@ -270,7 +279,12 @@ impl Runspace {
         false
     }
 
-    fn add_output_stage(&mut self, stages: &mut Vec<Stage>, output: Option<(Option<String>, bool)>, id: u64) -> Run {
+    fn add_output_stage(
+        &mut self,
+        stages: &mut Vec<Stage>,
+        output: Option<(Option<String>, bool)>,
+        id: u64,
+    ) -> Run {
         match output {
             None => {}
             Some((None, _)) => stages.push(Stage {
@@ -289,7 +303,12 @@ impl Runspace {
                     splatted: false,
                 }];
                 if append {
-                    args.push(Arg::Named { name: "Append".into(), value: Some(Value::Bool(true)), span: None, splatted: false });
+                    args.push(Arg::Named {
+                        name: "Append".into(),
+                        value: Some(Value::Bool(true)),
+                        span: None,
+                        splatted: false,
+                    });
                 }
                 let prepared = Prepared {
                     resolved: self.resolve_command("Out-File").map_err(Flow::Error)?,
@@ -355,7 +374,13 @@ impl Runspace {
         result
     }
 
-    fn feed(&mut self, stages: &mut [Stage], early: Vec<Vec<Value>>, feed: Feed<'_>, out: &mut dyn Sink) -> Run {
+    fn feed(
+        &mut self,
+        stages: &mut [Stage],
+        early: Vec<Vec<Value>>,
+        feed: Feed<'_>,
+        out: &mut dyn Sink,
+    ) -> Run {
         for (i, values) in early.into_iter().enumerate() {
             for value in values {
                 let Some(rest) = stages.get_mut(i + 1..) else { continue };
@@ -382,7 +407,9 @@ impl Runspace {
                 sink.flush(self)?;
                 match value {
                     Ok(value) => self.write_value(value, &mut sink)?,
-                    Err(flow @ Flow::Error(_)) if redirected.merged.is_some() || !redirected.files.is_empty() => {
+                    Err(flow @ Flow::Error(_))
+                        if redirected.merged.is_some() || !redirected.files.is_empty() =>
+                    {
                         let flow = self.place_flow(flow, expr.span);
                         if let Some(error) = flow.error()
                             && !self.state.propagate
@@ -482,7 +509,8 @@ impl Runspace {
                 && let Arg::Positional { value, .. } = args.remove(i)
             {
                 if let Some(block) = ScriptBlock::from_value(&value) {
-                    resolved = Resolved::Block(Arc::new(ScriptBlock::new(block.ast.clone(), Some(module.clone()))));
+                    resolved =
+                        Resolved::Block(Arc::new(ScriptBlock::new(block.ast.clone(), Some(module.clone()))));
                 } else {
                     name = self.to_text(&value);
                     let saved = self.state.scope.clone();
@@ -594,7 +622,10 @@ impl Runspace {
         let mut start = 0;
         let mut input = input;
         while start < commands.len() {
-            let end = commands[start..].iter().position(|c| c.end_of_statement).map_or(commands.len(), |n| start + n + 1);
+            let end = commands[start..]
+                .iter()
+                .position(|c| c.end_of_statement)
+                .map_or(commands.len(), |n| start + n + 1);
             self.run_list(&commands[start..end], input.take(), out)?;
             start = end;
         }
@@ -631,8 +662,7 @@ impl Runspace {
             if merges.contains(&true) {
                 let queue = Queue::default();
                 let t = &mut redirected.targets;
-                let slots =
-                    [&mut t.error, &mut t.warning, &mut t.verbose, &mut t.debug, &mut t.information];
+                let slots = [&mut t.error, &mut t.warning, &mut t.verbose, &mut t.debug, &mut t.information];
                 for (slot, merge) in slots.into_iter().zip(merges) {
                     if merge {
                         *slot = StreamTarget::Queue(queue.clone());
@@ -738,7 +768,11 @@ impl Runspace {
                                 }
                             }
                         }
-                        ExprKind::Array(items) if items.iter().all(|i| matches!(i.kind, ExprKind::String(_, ast::Quote::Bare) | ExprKind::Number(_))) => {
+                        ExprKind::Array(items)
+                            if items.iter().all(|i| {
+                                matches!(i.kind, ExprKind::String(_, ast::Quote::Bare) | ExprKind::Number(_))
+                            }) =>
+                        {
                             args.push((Value::string(source.slice(e.span)), false));
                         }
                         _ => {

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use hop_powershell_syntax::ast::{self, Attribute, CommandElement, ExprKind, NamedBlock};
 use hop_powershell_syntax::Span;
+use hop_powershell_syntax::ast::{self, Attribute, CommandElement, ExprKind, NamedBlock};
 
 use crate::binder::{BindError, Bound, Declared};
 use crate::command::{ParameterInfo, SetMembership, Validator};
@@ -53,14 +53,21 @@ impl Runspace {
                         Some(e) => Some(self.eval(e)?),
                         None => None,
                     };
-                    args.push(Arg::Named { name: name.clone(), value, span: Some(*name_span), splatted: false });
+                    args.push(Arg::Named {
+                        name: name.clone(),
+                        value,
+                        span: Some(*name_span),
+                        splatted: false,
+                    });
                 }
                 CommandElement::Argument(e) => match &e.kind {
                     ExprKind::Variable { splatted: true, .. } => {
                         let value = self.eval(e)?;
                         self.splat(&value, &mut args);
                     }
-                    ExprKind::Using(inner) if matches!(&inner.kind, ExprKind::Variable { splatted: true, .. }) => {
+                    ExprKind::Using(inner)
+                        if matches!(&inner.kind, ExprKind::Variable { splatted: true, .. }) =>
+                    {
                         let value = self.eval(e)?;
                         self.splat(&value, &mut args);
                     }
@@ -210,7 +217,10 @@ impl Runspace {
                         };
                         match name.to_ascii_lowercase().as_str() {
                             "mandatory" => m.mandatory = self.is_true(&value),
-                            "position" => m.position = value.as_integer().and_then(|n| i32::try_from(n).ok()).filter(|n| *n >= 0),
+                            "position" => {
+                                m.position =
+                                    value.as_integer().and_then(|n| i32::try_from(n).ok()).filter(|n| *n >= 0)
+                            }
                             "valuefrompipeline" => m.from_pipeline = self.is_true(&value),
                             "valuefrompipelinebypropertyname" => m.from_property = self.is_true(&value),
                             "valuefromremainingarguments" => m.from_remaining = self.is_true(&value),
@@ -265,7 +275,9 @@ impl Runspace {
                 _ => {}
             }
         }
-        let number = |i: usize| values.get(i).and_then(Value::as_integer).and_then(|n| i64::try_from(n).ok()).unwrap_or(0);
+        let number = |i: usize| {
+            values.get(i).and_then(Value::as_integer).and_then(|n| i64::try_from(n).ok()).unwrap_or(0)
+        };
         Ok(Some(match short {
             "validateset" => {
                 let mut texts = Vec::new();
@@ -317,15 +329,15 @@ impl Runspace {
             }
             _ => caller.scope.clone(),
         };
-        let scope = if dotted { parent.clone() } else { Scope::inside(&parent, is_file, module.clone().or_else(|| parent.module.clone())) };
+        let scope = if dotted {
+            parent.clone()
+        } else {
+            Scope::inside(&parent, is_file, module.clone().or_else(|| parent.module.clone()))
+        };
         let frame = Arc::new(Frame {
             parent: Some(caller.frame.clone()),
             info: call.info.clone(),
-            name: if name.is_empty() {
-                "<ScriptBlock>".to_string()
-            } else {
-                name.to_string()
-            },
+            name: if name.is_empty() { "<ScriptBlock>".to_string() } else { name.to_string() },
             source: block.ast.source.clone(),
             advanced: false,
         });
@@ -443,10 +455,7 @@ impl Runspace {
             let c = &call.common;
             let preference = |name: &str, on: Option<crate::invocation::ActionPreference>| {
                 if let Some(p) = on {
-                    scope.set(
-                        name,
-                        Value::Enum(crate::ops::action_preference_type(), p as i64),
-                    );
+                    scope.set(name, Value::Enum(crate::ops::action_preference_type(), p as i64));
                 }
             };
             use crate::invocation::ActionPreference as P;
@@ -491,7 +500,9 @@ impl Runspace {
                 VariableCell::new(Variable {
                     name: info.name.to_string(),
                     value: if info.is_switch() { switch_value(&value) } else { value },
-                    type_ref: keeps_type.then(|| info.type_ref.clone()).filter(|t| !t.full_name().contains("PSReference")),
+                    type_ref: keeps_type
+                        .then(|| info.type_ref.clone())
+                        .filter(|t| !t.full_name().contains("PSReference")),
                     validators: info.validators.clone(),
                     ..Variable::default()
                 }),
@@ -503,7 +514,11 @@ impl Runspace {
     fn bind_default_error(&self, info: &ParameterInfo, error: &crate::value::Error) -> crate::value::Error {
         let mut exception = crate::value::Exception::new(
             "System.Management.Automation.ParameterBindingArgumentTransformationException",
-            format!("Cannot process argument transformation on parameter '{}'. {}", info.name, error.message()),
+            format!(
+                "Cannot process argument transformation on parameter '{}'. {}",
+                info.name,
+                error.message()
+            ),
         );
         if let Some(inner) = error.exception() {
             exception = exception.with_inner(inner.clone());
@@ -540,11 +555,21 @@ impl Runspace {
         }
     }
 
-    pub(crate) fn script_process(&mut self, run: &mut ScriptRun, call: &mut Invocation, input: Option<Value>, out: &mut dyn Sink) -> Run {
+    pub(crate) fn script_process(
+        &mut self,
+        run: &mut ScriptRun,
+        call: &mut Invocation,
+        input: Option<Value>,
+        out: &mut dyn Sink,
+    ) -> Run {
         let ast = run.block.ast.clone();
         if let Some(value) = &input
             && (run.metadata.advanced
-                && run.metadata.parameters.iter().any(|p| p.sets.iter().any(|m| m.from_pipeline || m.from_property)))
+                && run
+                    .metadata
+                    .parameters
+                    .iter()
+                    .any(|p| p.sets.iter().any(|m| m.from_pipeline || m.from_property)))
         {
             let metadata = run.metadata.clone();
             let declared = Declared {
@@ -738,16 +763,16 @@ impl Runspace {
         input: Option<Vec<Value>>,
         out: &mut dyn Sink,
     ) -> Run {
-        let call = CommandCall {
-            command: path.to_string(),
-            parameters: args.to_vec(),
-            ..CommandCall::default()
-        };
+        let call =
+            CommandCall { command: path.to_string(), parameters: args.to_vec(), ..CommandCall::default() };
         self.invoke_commands(&[call], input, out)
     }
 }
 
-pub(crate) fn same_module(a: Option<&Arc<crate::scope::Module>>, b: Option<&Arc<crate::scope::Module>>) -> bool {
+pub(crate) fn same_module(
+    a: Option<&Arc<crate::scope::Module>>,
+    b: Option<&Arc<crate::scope::Module>>,
+) -> bool {
     match (a, b) {
         (None, None) => true,
         (Some(a), Some(b)) => Arc::ptr_eq(a, b),

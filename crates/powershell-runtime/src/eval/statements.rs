@@ -1,8 +1,8 @@
 //! Statements.
 
 use hop_powershell_syntax::ast::{
-    Block, Catch, ElementKind, Expr, ExprKind, FunctionDefinition, Pipeline, Statement, StatementKind, Trap, Try,
-    UnaryOp, VariablePath,
+    Block, Catch, ElementKind, Expr, ExprKind, FunctionDefinition, Pipeline, Statement, StatementKind, Trap,
+    Try, UnaryOp, VariablePath,
 };
 use std::sync::Arc;
 
@@ -62,9 +62,7 @@ impl Runspace {
         let action = self.preference("ErrorActionPreference");
         match flow {
             Flow::Error(error) => match action {
-                ActionPreference::Stop => {
-                    Err(Flow::Throw(error))
-                }
+                ActionPreference::Stop => Err(Flow::Throw(error)),
                 ActionPreference::SilentlyContinue => {
                     self.success = false;
                     self.add_to_errors(error.record());
@@ -79,7 +77,9 @@ impl Runspace {
                     Ok(())
                 }
             },
-            Flow::Throw(error) if matches!(action, ActionPreference::SilentlyContinue | ActionPreference::Ignore) => {
+            Flow::Throw(error)
+                if matches!(action, ActionPreference::SilentlyContinue | ActionPreference::Ignore) =>
+            {
                 self.success = false;
                 if action == ActionPreference::SilentlyContinue {
                     self.add_to_errors(error.record());
@@ -115,9 +115,7 @@ impl Runspace {
     pub(crate) fn exec_statement(&mut self, statement: &Statement, out: &mut dyn Sink) -> Run {
         self.check_stopped()?;
         match &statement.kind {
-            StatementKind::Pipeline(p) => {
-                self.exec_pipeline(p, out).map_err(|f| self.place_flow(f, p.span))
-            }
+            StatementKind::Pipeline(p) => self.exec_pipeline(p, out).map_err(|f| self.place_flow(f, p.span)),
             StatementKind::Chain { first, rest, .. } => self.exec_chain(first, rest, out),
             StatementKind::Assign(a) => {
                 self.assign(a).map_err(|f| self.place_flow(f, statement.span))?;
@@ -369,7 +367,11 @@ impl Runspace {
             name: name.to_string(),
             block,
             options: ItemOptions::default(),
-            module_name: scope.module.as_ref().filter(|m| !m.is_closure).map_or(String::new(), |m| m.name.clone()),
+            module_name: scope
+                .module
+                .as_ref()
+                .filter(|m| !m.is_closure)
+                .map_or(String::new(), |m| m.name.clone()),
         };
         scope.data().functions.insert(fold_case(name), Arc::new(info));
     }
@@ -486,12 +488,17 @@ impl Runspace {
             }
             chain.extend(self.class_bases(name));
             for candidate in &chain {
-                if candidate == "System.Object" || candidate == "System.Exception" || candidate == "System.SystemException" {
+                if candidate == "System.Object"
+                    || candidate == "System.Exception"
+                    || candidate == "System.SystemException"
+                {
                     continue;
                 }
                 for (i, types) in handlers.iter().enumerate() {
                     for t in types {
-                        let full = self.resolve_type(t).map_or_else(|_| t.name.clone(), |r| r.full_name().to_string());
+                        let full = self
+                            .resolve_type(t)
+                            .map_or_else(|_| t.name.clone(), |r| r.full_name().to_string());
                         if full.eq_ignore_ascii_case(candidate) {
                             return Some((i, error.clone()));
                         }
@@ -504,7 +511,8 @@ impl Runspace {
                 return Some((i, error.clone()));
             }
             for t in types {
-                let full = self.resolve_type(t).map_or_else(|_| t.name.clone(), |r| r.full_name().to_string());
+                let full =
+                    self.resolve_type(t).map_or_else(|_| t.name.clone(), |r| r.full_name().to_string());
                 if matches!(full.as_str(), "System.Exception" | "System.SystemException" | "System.Object") {
                     return Some((i, error.clone()));
                 }

@@ -60,7 +60,9 @@ impl Runspace {
                 matched = true;
                 match self.exec_block(body, out) {
                     Ok(()) => {}
-                    Err(Flow::Break(label)) if mine(label.as_deref(), switch.label.as_deref()) => break 'items,
+                    Err(Flow::Break(label)) if mine(label.as_deref(), switch.label.as_deref()) => {
+                        break 'items;
+                    }
                     Err(Flow::Continue(label)) if mine(label.as_deref(), switch.label.as_deref()) => {
                         continue 'items;
                     }
@@ -74,7 +76,9 @@ impl Runspace {
             if !matched && let Some(default) = &switch.default {
                 match self.exec_block(default, out) {
                     Ok(()) => {}
-                    Err(Flow::Break(label)) if mine(label.as_deref(), switch.label.as_deref()) => break 'items,
+                    Err(Flow::Break(label)) if mine(label.as_deref(), switch.label.as_deref()) => {
+                        break 'items;
+                    }
                     Err(Flow::Continue(label)) if mine(label.as_deref(), switch.label.as_deref()) => {}
                     Err(other) => {
                         result = Err(other);
