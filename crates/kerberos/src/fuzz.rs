@@ -1,5 +1,7 @@
 //! Fuzz targets: each decodes what it is given and, where that works, encodes and decodes again.
 
+mod messages;
+
 use std::convert::Infallible;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -11,6 +13,8 @@ use crate::config::{Config, Include};
 use crate::kdc::{Entry, Kdc, MemoryDatabase, Policy};
 use crate::keytab::Keytab;
 use crate::{KdcError, Principal, asn1};
+
+pub use messages::{fuzz_gss_checksum, fuzz_gss_token, fuzz_message, fuzz_principal};
 
 /// A credential cache is written again to the same bytes.
 pub fn fuzz_ccache(data: &[u8]) {

@@ -372,7 +372,8 @@ fn a_service_ticket() {
 fn tgs_replies_to_something_else_are_refused() {
     let other = Principal::service("R.TEST", "HTTP", "b.r.test");
     let foreign = Principal::service("S.TEST", "HTTP", "a.r.test");
-    let changes: [(&str, &dyn Fn(&mut Fake)); 6] = [
+    type Change<'a> = (&'a str, &'a dyn Fn(&mut Fake));
+    let changes: [Change<'_>; 6] = [
         ("nonce", &|f| f.nonce ^= 1),
         ("bob", &|f| f.client = Principal::new("R.TEST", &["bob"])),
         ("b.r.test", &|f| f.ticket_server = other.clone()),

@@ -3,7 +3,7 @@
 //! [`Initiator`] and [`Acceptor`] make an established [`Context`] out of one token each way.
 
 mod acceptor;
-mod checksum;
+pub(crate) mod checksum;
 mod context;
 mod export;
 mod initiator;
