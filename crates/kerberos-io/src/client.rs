@@ -17,6 +17,7 @@ use hop_kerberos::{
 use hop_secret::SecretString;
 
 use crate::transport::{Timing, exchange};
+use crate::discovery;
 use crate::{Environment, Error, FileCcache};
 
 /// How many realms a request may be passed on through.
@@ -247,12 +248,15 @@ impl KdcClient {
         }
     }
 
-    /// Where a realm's KDCs are.
+    /// Where a realm's KDCs are: by configuration, else by DNS unless `dns_lookup_kdc` forbids it.
     ///
     /// # Errors
-    /// [`Error::NoKdc`] if the configuration does not say.
-    pub fn locate(&self, realm: &str) -> Result<Vec<KdcAddress>, Error> {
-        let kdcs = self.config.kdcs(realm);
+    /// [`Error::NoKdc`] if neither says.
+    pub async fn locate(&self, realm: &str) -> Result<Vec<KdcAddress>, Error> {
+        let mut kdcs = self.config.kdcs(realm);
+        if kdcs.is_empty() && self.defaults(realm)?.dns_lookup_kdc {
+            kdcs = discovery::kdcs(realm).await;
+        }
         match kdcs.is_empty() {
             true => Err(Error::NoKdc { realm: realm.to_owned() }),
             false => Ok(kdcs),
@@ -298,7 +302,7 @@ impl KdcClient {
     }
 
     async fn send(&self, request: &Request, defaults: &LibDefaults) -> Result<Vec<u8>, Error> {
-        let kdcs = self.locate(&request.realm)?;
+        let kdcs = self.locate(&request.realm).await?;
         exchange(&request.realm, &kdcs, &request.bytes, defaults.udp_preference_limit, self.timing).await
     }
 

@@ -7,6 +7,7 @@
 
 mod ccache;
 mod client;
+mod discovery;
 mod environment;
 mod error;
 mod files;
