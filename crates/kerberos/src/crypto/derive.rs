@@ -7,7 +7,7 @@ use sha2::{Sha256, Sha384};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::cts::Aes;
-use super::nfold::n_fold;
+use super::nfold::n_fold_16;
 use super::{EncryptionKey, EncryptionType, KeyUsage};
 use crate::Error;
 
@@ -34,8 +34,7 @@ pub(super) fn usage_key(key: &EncryptionKey, usage: KeyUsage, kind: u8) -> Resul
 /// DK of RFC 3961 5.1 for AES, where random-to-key changes nothing.
 fn dk(key: &[u8], constant: &[u8]) -> Result<SecretBytes, Error> {
     let aes = Aes::new(key)?;
-    let mut block = [0u8; 16];
-    block.copy_from_slice(&n_fold(constant, 16));
+    let mut block = n_fold_16(constant);
     let mut out = Vec::with_capacity(key.len());
     while out.len() < key.len() {
         aes.encrypt_block(&mut block);

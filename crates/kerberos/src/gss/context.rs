@@ -44,12 +44,12 @@ pub struct Unwrapped {
 pub(super) struct Confounders {
     pub(super) key: [u8; 16],
     pub(super) counter: u64,
-    aes: Aes,
+    aes: Box<Aes>,
 }
 
 impl Confounders {
     pub(super) fn new(key: [u8; 16], counter: u64) -> Result<Self, Error> {
-        Ok(Self { aes: Aes::new(&key)?, key, counter })
+        Ok(Self { aes: Box::new(Aes::new(&key)?), key, counter })
     }
 
     pub(super) fn from_rng(rng: &mut dyn CryptoRng) -> Result<Self, Error> {
@@ -84,9 +84,10 @@ pub struct Context {
     pub(super) send_sequence: u64,
     pub(super) window: Window,
     pub(super) confounders: Confounders,
-    send_seal: SealKeys,
-    receive_seal: SealKeys,
-    checksum_keys: [Option<ChecksumKey>; 4],
+    // Key schedules are large; boxed, a context is cheap to move.
+    send_seal: Box<SealKeys>,
+    receive_seal: Box<SealKeys>,
+    checksum_keys: [Option<Box<ChecksumKey>>; 4],
 }
 
 /// What a context is made of.
@@ -108,8 +109,8 @@ impl Context {
             Role::Acceptor => (KeyUsage::ACCEPTOR_SEAL, KeyUsage::INITIATOR_SEAL),
         };
         Ok(Self {
-            send_seal: parts.key.seal_keys(send)?,
-            receive_seal: parts.key.seal_keys(receive)?,
+            send_seal: Box::new(parts.key.seal_keys(send)?),
+            receive_seal: Box::new(parts.key.seal_keys(receive)?),
             checksum_keys: [const { None }; 4],
             role: parts.role,
             flags: parts.flags,
@@ -349,9 +350,9 @@ impl Context {
         };
         let slot = &mut self.checksum_keys[slot];
         if slot.is_none() {
-            *slot = Some(self.key.checksum_key(usage)?);
+            *slot = Some(Box::new(self.key.checksum_key(usage)?));
         }
-        slot.as_ref().ok_or(Error::Usage("no checksum key"))
+        slot.as_deref().ok_or(Error::Usage("no checksum key"))
     }
 
     /// The whole state, keys and all, for [`import`](Self::import) in another process of the same program.
