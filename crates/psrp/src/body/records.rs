@@ -41,7 +41,7 @@ pub struct ErrorRecord {
     pub other: Vec<Property>,
 }
 
-const KNOWN: [&str; 15] = [
+const KNOWN: [&str; 14] = [
     "Exception",
     "TargetObject",
     "FullyQualifiedErrorId",
@@ -56,7 +56,6 @@ const KNOWN: [&str; 15] = [
     "ErrorDetails_RecommendedAction",
     "SerializeExtendedInfo",
     "ErrorDetails_ScriptStackTrace",
-    "PSMessageDetails",
 ];
 
 impl ErrorRecord {
@@ -117,7 +116,6 @@ impl ErrorRecord {
             members.push("ErrorDetails_ScriptStackTrace", trace.as_str());
         }
         members.0.extend(self.other.iter().cloned());
-        members.push("PSMessageDetails", Value::Null);
         Object {
             type_names: hop_clixml::TypeNames::new([
                 "System.Management.Automation.ErrorRecord",
