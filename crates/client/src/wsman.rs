@@ -20,6 +20,10 @@ use crate::{
 pub(crate) struct Wsman {
     orders: Option<UnboundedSender<Order>>,
     happenings: UnboundedReceiver<Happening>,
+    /// The pool has not said yet that it is open.
+    opening: bool,
+    /// The shell's output must be asked for (again).
+    ask: bool,
 }
 
 impl Wsman {
@@ -39,7 +43,7 @@ impl Wsman {
             ..CreateShell::default()
         };
         let (orders, happenings) = shell::start(transport, options, create);
-        Self { orders: Some(orders), happenings }
+        Self { orders: Some(orders), happenings, opening: true, ask: false }
     }
 
     fn order(&self, order: Order) {
@@ -81,7 +85,7 @@ impl Link for Wsman {
     }
 
     fn pool_opened(&mut self) {
-        self.order(Order::ReceiveShellOutput(false));
+        self.opening = false;
     }
 
     fn close(&mut self) {
@@ -91,15 +95,19 @@ impl Link for Wsman {
     fn next(&mut self) -> BoxFuture<'_, Option<Result<Incoming, Error>>> {
         Box::pin(async {
             loop {
+                if std::mem::take(&mut self.ask) && self.opening {
+                    self.order(Order::ReceiveShellOutput(true));
+                }
                 let incoming = match self.happenings.recv().await? {
                     Ok(Event::Opened(created)) => {
                         // A server that hands nothing out with its answer must be asked.
                         if created.early_output.as_ref().is_none_or(Vec::is_empty) {
-                            self.order(Order::ReceiveShellOutput(true));
+                            self.ask = true;
                         }
                         continue;
                     }
                     Ok(Event::Output { command, data, .. }) => {
+                        self.ask |= command.is_none();
                         let target = command.map_or(Target::Pool, |id| Target::Pipeline(id.uuid()));
                         Incoming::Data { target, bytes: data }
                     }

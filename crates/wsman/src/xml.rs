@@ -147,7 +147,8 @@ fn element(
         element.attributes.push(Attribute {
             namespace: bound(namespace)?,
             name: local.as_ref().to_owned(),
-            value: legal(&attribute.normalized_value(XmlVersion::Implicit1_0).map_err(malformed)?)?.to_owned(),
+            value: legal(&attribute.normalized_value(XmlVersion::Implicit1_0).map_err(malformed)?)?
+                .to_owned(),
         });
     }
     Ok(element)

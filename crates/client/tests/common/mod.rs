@@ -1,5 +1,7 @@
 //! A server for tests: hyper, the wsman server machine, no security, and `/bin/sh` behind command shells.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, dead_code)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::collapsible_match, missing_docs, dead_code)]
+
+mod psrp;
 
 use std::{
     collections::HashMap,
@@ -18,6 +20,7 @@ use hop_client::{
     http::{Http, Settings},
     security::{Body, Provider, Security},
 };
+use hop_psrp::Target as PsrpTarget;
 use hop_wsman::{
     CommandId, Signal,
     server::{Caller, Config, ExchangeId, Output, ShellKey, Shells},
@@ -37,6 +40,8 @@ pub struct Observed {
     pub refuse: Mutex<Option<&'static str>>,
     /// Closes the connection instead of answering the request with this number.
     pub drop_request: AtomicUsize,
+    /// The pool's opening messages come after the answer to Create, as from other servers.
+    pub late_opening: AtomicBool,
     /// Sends answers unsealed.
     pub answer_plainly: AtomicBool,
 }
@@ -56,6 +61,8 @@ struct State {
     shells: Shells<String>,
     waiting: HashMap<ExchangeId, oneshot::Sender<(u16, Vec<u8>)>>,
     children: HashMap<(ShellKey, CommandId), u32>,
+    pools: HashMap<ShellKey, psrp::Pool>,
+    observed: Arc<Observed>,
 }
 
 pub struct TestServer {
@@ -78,6 +85,8 @@ impl TestServer {
             shells: Shells::new(Config::default()),
             waiting: HashMap::new(),
             children: HashMap::new(),
+            pools: HashMap::new(),
+            observed: observed.clone(),
         }));
         let (observed_, state_) = (observed.clone(), state.clone());
         let task = tokio::spawn(async move {
@@ -210,13 +219,51 @@ fn pump(shared: &Arc<Mutex<State>>) {
                     let _ = waiting.send((status, body));
                 }
             }
-            Output::Open { exchange, .. } => state.shells.complete(exchange, Ok(()), now),
+            Output::Open { exchange, shell, open, .. } => {
+                let late = state.observed.late_opening.load(Ordering::SeqCst);
+                if late {
+                    state.shells.complete(exchange, Ok(()), now);
+                }
+                if let Some(fragments) = open.create.creation_xml {
+                    let mut pool = psrp::Pool::new();
+                    pool.data(PsrpTarget::Pool, &fragments);
+                    pool.work(&mut state.shells, shell);
+                    state.pools.insert(shell, pool);
+                }
+                state.shells.complete(exchange, Ok(()), now);
+            }
             Output::Run { exchange, shell, command, line, .. } => {
+                if let Some(pool) = state.pools.get_mut(&shell) {
+                    let target = PsrpTarget::Pipeline(command.uuid());
+                    pool.machine.handle_command(target);
+                    pool.data(target, &line.fragments().unwrap());
+                    state.shells.complete(exchange, Ok(()), now);
+                    pool.work(&mut state.shells, shell);
+                    continue;
+                }
                 state.shells.complete(exchange, Ok(()), now);
                 tokio::spawn(run(shared.clone(), shell, command, line.command));
             }
-            Output::Input { exchange, .. } => state.shells.complete(exchange, Ok(()), now),
+            Output::Input { exchange, shell, streams } => {
+                if let Some(pool) = state.pools.get_mut(&shell) {
+                    for stream in streams {
+                        let target =
+                            stream.command.map_or(PsrpTarget::Pool, |id| PsrpTarget::Pipeline(id.uuid()));
+                        pool.data(target, &stream.data);
+                    }
+                    pool.work(&mut state.shells, shell);
+                }
+                state.shells.complete(exchange, Ok(()), now);
+            }
             Output::Signal { exchange, shell, command, signal } => {
+                if let Some(pool) = state.pools.get_mut(&shell) {
+                    if signal == Signal::StopPipeline {
+                        pool.machine.handle_signal(PsrpTarget::Pipeline(command.uuid()));
+                    } else {
+                        pool.machine.handle_close(PsrpTarget::Pipeline(command.uuid()));
+                    }
+                    pool.work(&mut state.shells, shell);
+                }
                 state.shells.complete(exchange, Ok(()), now);
                 if signal != Signal::Terminate
                     && let Some(pid) = state.children.get(&(shell, command))

@@ -335,7 +335,8 @@ impl Shell {
         }
     }
 
-    /// Whether the shell's own output is wanted from now on.
+    /// Whether the shell's own output is wanted. Holds until some has come; then it must be asked for again, so that
+    /// no Receive is under way that nobody needs.
     pub fn receive_shell_output(&mut self, wanted: bool) {
         self.pool.0 = wanted;
     }
@@ -582,6 +583,9 @@ impl Shell {
 
     fn received(&mut self, command: Option<CommandId>, received: ReceiveResponse) {
         self.receive_ended(command);
+        if command.is_none() && !received.streams.is_empty() {
+            self.pool.0 = false;
+        }
         for stream in received.streams {
             let (command, data) = (stream.command.or(command), stream.data);
             self.events.push_back(Event::Output { command, stream: stream.name, data });
