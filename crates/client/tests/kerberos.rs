@@ -33,10 +33,13 @@ use hop_kerberos_io::{Environment, KdcClient, KdcListener};
 
 const REALM: &str = "HOP.TEST";
 
+/// Who was accepted, with the delegated ticket.
+type AcceptedClients = Arc<Mutex<Vec<(String, Option<Credential>)>>>;
+
 struct Realm {
     kdc: SocketAddr,
     keytab: Keytab,
-    accepted: Arc<Mutex<Vec<(String, Option<Credential>)>>>,
+    accepted: AcceptedClients,
     replay: Arc<Mutex<MemoryReplayCache>>,
     ahead: Duration,
 }
@@ -95,7 +98,7 @@ impl Realm {
 
 struct KerberosGuard {
     keys: KeytabKeys,
-    accepted: Arc<Mutex<Vec<(String, Option<Credential>)>>>,
+    accepted: AcceptedClients,
     replay: Arc<Mutex<MemoryReplayCache>>,
     ahead: Duration,
     acceptor: Option<Acceptor>,

@@ -1,5 +1,5 @@
 //! Client and server machine against each other in one thread, with virtual time.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::result_large_err, missing_docs)]
 
 use std::{
     collections::HashMap,

@@ -1,7 +1,7 @@
 //! Every request that real PowerShell's WinRM client made in the recorded sessions goes through the server machine,
 //! with a back end that says what the recorded server said. Each must get the answer it got then: the same kind, the
 //! same output, the same state of the command.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::result_large_err, missing_docs)]
 
 use std::{
     collections::HashMap,
