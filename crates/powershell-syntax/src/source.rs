@@ -79,7 +79,7 @@ impl Source {
 
     /// One-based column, in UTF-16 code units as .NET counts.
     pub fn column(&self, offset: u32) -> usize {
-        let start = self.line_starts[self.line_number(offset) - 1] as usize;
+        let start = self.line_starts.get(self.line_number(offset) - 1).copied().unwrap_or(0) as usize;
         self.text.get(start..offset as usize).map_or(0, |s| s.encode_utf16().count()) + 1
     }
 
