@@ -5,6 +5,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use hop_powershell_cmdlets::platform::LocalPlatform;
+use hop_powershell_format::Formatter;
 use hop_powershell_runtime::flow::{Flow, Run, Sink};
 use hop_powershell_runtime::host::{Host, ProgressRecord};
 use hop_powershell_runtime::runspace::{RECOMMENDED_STACK, Runspace};
@@ -17,8 +18,8 @@ impl Host for Console {
         "ConsoleHost".into()
     }
 
-    fn write_error(&mut self, record: &Arc<ErrorRecord>, _view: &str) {
-        println!("{}", error_text(record));
+    fn write_error(&mut self, record: &Arc<ErrorRecord>, view: &str) {
+        println!("{}", error_text(record, view));
     }
 
     fn write_warning(&mut self, text: &str) {
@@ -43,61 +44,28 @@ impl Host for Console {
     }
 }
 
-/// The concise view of an error.
-fn error_text(record: &ErrorRecord) -> String {
-    let Some(info) = record.invocation.get() else {
-        return format!("{}: {}", record.reason, record.message());
-    };
-    let activity = record.activity();
-    let head = if activity.is_empty() {
-        if record.category.name() == "ParserError" { "ParserError".into() } else { record.reason.clone() }
-    } else {
-        activity
-    };
-    let message = record.message();
-    let message = message.split_once("~\n").map_or(message.clone(), |(_, m)| m.to_string());
-    if info.script_name.is_empty() && info.line.is_empty() {
-        return format!("{head}: {message}");
-    }
-    let number = info.script_line_number.to_string();
-    let wide = number.len().max(4);
-    let indent = " ".repeat(wide);
-    let column = (info.offset_in_line as usize).saturating_sub(1);
-    let mut text =
-        format!("{head}: {}:{number}\nLine {}|\n{number:>wide$} | ", info.script_name, " ".repeat(wide - 4));
-    text.push_str(&format!(
-        " {}\n{indent} |  {}{}\n",
-        info.line,
-        " ".repeat(column),
-        "~".repeat((info.extent_length as usize).max(1))
-    ));
-    let mut line = String::new();
-    for paragraph in message.split('\n') {
-        for word in paragraph.split(' ') {
-            if line.len() + word.len() + 1 > 80 - wide - 3 && !line.is_empty() {
-                text.push_str(&format!("{indent} | {}\n", line.trim_end()));
-                line.clear();
-            }
-            line.push_str(word);
-            line.push(' ');
-        }
-        text.push_str(&format!("{indent} | {}\n", line.trim_end()));
-        line.clear();
-    }
-    text.pop();
-    text
+fn error_text(record: &ErrorRecord, view: &str) -> String {
+    hop_powershell_format::format_error(record, view, 80)
 }
 
-struct Printer;
+struct Printer(Formatter);
+
+fn print_lines(lines: Vec<String>) {
+    let mut out = std::io::stdout().lock();
+    for line in lines {
+        let _ = writeln!(out, "{line}");
+    }
+    let _ = out.flush();
+}
 
 impl Sink for Printer {
     fn write(&mut self, runspace: &mut Runspace, value: Value) -> Run {
-        match &value {
-            Value::Null => {}
-            Value::ErrorRecord(r) => println!("{}", error_text(r)),
-            v => println!("{}", runspace.to_text(v)),
+        if let Value::ErrorRecord(r) = &value {
+            let view = runspace.variable_value("ErrorView");
+            println!("{}", error_text(r, view.as_str().unwrap_or("")));
+            return Ok(());
         }
-        let _ = std::io::stdout().flush();
+        print_lines(self.0.push(&value, runspace));
         Ok(())
     }
 }
@@ -122,12 +90,15 @@ fn run() -> i32 {
         hop_powershell_cmdlets::command_table(),
     );
     let path = runspace.full_path(&file);
-    match runspace.run_file(&path, &rest, None, &mut Printer) {
+    let mut printer = Printer(Formatter::new(80));
+    let result = runspace.run_file(&path, &rest, None, &mut printer);
+    print_lines(printer.0.finish(&mut runspace));
+    match result {
         Ok(()) => 0,
         Err(Flow::Exit(code)) => code & 0xff,
         Err(flow) => {
             if let Some(error) = flow.error() {
-                println!("{}", error_text(error.record()));
+                println!("{}", error_text(error.record(), "ConciseView"));
                 return 1;
             }
             0

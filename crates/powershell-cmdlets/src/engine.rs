@@ -37,6 +37,13 @@ pub(crate) fn register(table: &mut CommandTable) {
         let type_name: &'static str = Box::leak(format!("{commands}{class}").into_boxed_str());
         let mut info = CmdletInfo::new(name, type_name, module, create);
         info.parameters = parameters;
+        info.default_set = match name {
+            "Write-Error" => Some("NoException"),
+            "Start-Sleep" => Some("Seconds"),
+            "Invoke-Command" => Some("InProcess"),
+            "ForEach-Object" => Some("ScriptBlockSet"),
+            _ => None,
+        };
         table.add(info);
     };
     add(
@@ -123,14 +130,14 @@ pub(crate) fn register(table: &mut CommandTable) {
         || Box::<ForEachObject>::default(),
         vec![
             P::new("InputObject", "psobject").pipeline(),
-            P::new("Begin", "scriptblock"),
-            P::new("Process", "scriptblock[]").position(0).allow_empty(),
-            P::new("End", "scriptblock"),
-            P::new("RemainingScripts", "scriptblock[]").remaining().allow_empty(),
-            P::new("MemberName", "string"),
-            P::new("ArgumentList", "object[]").alias("Args"),
-            P::new("Parallel", "scriptblock"),
-            P::new("ThrottleLimit", "int"),
+            P::new("Begin", "scriptblock").in_sets(&["ScriptBlockSet"]),
+            P::new("Process", "scriptblock[]").in_sets(&["ScriptBlockSet"]).position(0).allow_empty(),
+            P::new("End", "scriptblock").in_sets(&["ScriptBlockSet"]),
+            P::new("RemainingScripts", "scriptblock[]").in_sets(&["ScriptBlockSet"]).remaining().allow_empty(),
+            P::new("MemberName", "string").in_sets(&["PropertyAndMethodSet"]).mandatory().position(0),
+            P::new("ArgumentList", "object[]").in_sets(&["PropertyAndMethodSet"]).alias("Args").remaining(),
+            P::new("Parallel", "scriptblock").in_sets(&["ParallelParameterSet"]).mandatory(),
+            P::new("ThrottleLimit", "int").in_sets(&["ParallelParameterSet"]),
         ],
     );
     add(

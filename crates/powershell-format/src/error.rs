@@ -67,12 +67,26 @@ fn reason(record: &ErrorRecord) -> String {
     }
 }
 
+/// What heads an error of a `throw` statement.
+fn thrown_name(record: &ErrorRecord) -> String {
+    match record.invocation.get().map(|i| command_name(i)).filter(|n| !n.is_empty() && !n.ends_with(".ps1")) {
+        Some(name) => name,
+        None => "Exception".to_owned(),
+    }
+}
+
 fn concise(record: &ErrorRecord, width: usize) -> String {
     let message = record.message();
     if matches!(record.fully_qualified_id().as_str(), "NativeCommandErrorMessage" | "NativeCommandError") {
         return message;
     }
-    let reason = reason(record);
+    // A parser error's message begins with its own position.
+    let message = match message.split_once("~\n") {
+        Some((_, rest)) if record.category == ErrorCategory::ParserError => rest.to_owned(),
+        _ => message,
+    };
+    let thrown = record.thrown.get().is_some() && record.activity().is_empty();
+    let reason = if thrown { thrown_name(record) } else { reason(record) };
     let recommended = record.details().map(|d| d.recommended_action).filter(|r| !r.is_empty());
     let tail = recommended.map(|r| format!("\n  {r}")).unwrap_or_default();
     let position = record.invocation.get().filter(|i| {
@@ -103,11 +117,9 @@ fn concise(record: &ErrorRecord, width: usize) -> String {
     let squiggle = "~".repeat(display_width(&marked).max(1));
     let prefix = format!("{} | ", " ".repeat(gutter));
     text.push_str(&format!("{prefix} {indent}{squiggle}\n"));
-    let room = width.saturating_sub(display_width(&prefix));
+    let room = width.saturating_sub(display_width(&prefix) + 1);
     let mut lines = Vec::new();
-    for paragraph in message.split('\n') {
-        lines.extend(wrap_words(paragraph.trim_end_matches('\r'), room));
-    }
+    lines.extend(wrap_words(&message.replace("\r\n", " ").replace('\n', " "), room));
     let body: Vec<String> = lines.iter().map(|l| format!("{prefix}{l}")).collect();
     text.push_str(&body.join("\n"));
     text.push_str(&tail);

@@ -210,7 +210,8 @@ impl Runspace {
                         self.set_common(&mut bound, common, value).map_err(|e| (e, span))?;
                     }
                     Found::None if !declared.advanced => {
-                        bound.rest.push(Value::string(format!("-{name}")));
+                        let colon = if value.is_some() && !splatted { ":" } else { "" };
+                        bound.rest.push(crate::eval::parameter_word(&name, colon));
                         if let Some(v) = value {
                             bound.rest.push(v);
                         }
@@ -428,8 +429,8 @@ impl Runspace {
         // Several sets: one whose type fits as it is goes first.
         if at.len() > 1
             && let Some((i, _)) = at.iter().find(|(i, _)| {
-                let t = &declared.parameters[*i].type_ref;
-                self.has_type(value, t)
+                let t = declared.parameters[*i].type_ref.clone();
+                self.has_type(value, &t) || t.element().cloned().is_some_and(|e| self.has_type(value, &e))
             })
         {
             return Some(*i);
@@ -717,7 +718,9 @@ impl Runspace {
             }
         }
         if found.is_empty() {
-            if let Some(error) = last_error {
+            if let Some(error) = last_error
+                && error.record().fully_qualified_id().starts_with("ParameterArgumentValidation")
+            {
                 return Err(error);
             }
             return Err(Error::from_exception(

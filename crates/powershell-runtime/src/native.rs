@@ -168,10 +168,11 @@ impl Runspace {
     }
 
     fn native_failed(&mut self, name: &str, code: i32, call: &mut Invocation, out: &mut dyn Sink) -> Run {
+        let name = name.rsplit('/').next().unwrap_or(name);
         let error = Error::from_exception(
             Exception::new(
                 "System.Management.Automation.NativeCommandExitException",
-                format!("Program \"{name}\" ended with non-zero exit code: {code}."),
+                format!("Program \"{name}\" ended with non-zero exit code: {code} (0x{code:02X})."),
             )
             .with_property("ExitCode", Value::Int32(code)),
             "ProgramExitedWithNonZeroCode",

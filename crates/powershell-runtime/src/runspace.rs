@@ -69,6 +69,8 @@ pub(crate) struct State {
     pub targets: StreamTargets,
     /// A `try` with `catch` or a `trap` is around: terminating errors travel up to it.
     pub propagate: bool,
+    /// Variables that `-ErrorVariable` of running functions names, with their scopes.
+    pub collectors: Vec<(Arc<Scope>, String)>,
 }
 
 /// A PowerShell session.
@@ -111,6 +113,7 @@ impl Runspace {
             frame: Arc::default(),
             targets: StreamTargets::default(),
             propagate: false,
+            collectors: Vec::new(),
         };
         let location = platform.current_directory();
         let env = platform.environment().into_iter().collect();

@@ -45,6 +45,7 @@ impl Runspace {
         if let Some(name) = call.common.error_variable.clone() {
             self.append_to_variable(&name, Value::ErrorRecord(record.clone()));
         }
+        self.collect_error(&record);
         match action {
             ActionPreference::Ignore => Ok(()),
             ActionPreference::SilentlyContinue => {
@@ -60,6 +61,15 @@ impl Runspace {
                 self.deliver_error(&call.targets.error.clone(), &record);
                 Ok(())
             }
+        }
+    }
+
+    /// Adds a record to the variables of `-ErrorVariable`.
+    fn collect_error(&mut self, record: &Arc<ErrorRecord>) {
+        for (scope, name) in self.state.collectors.clone() {
+            let saved = std::mem::replace(&mut self.state.scope, scope);
+            self.append_to_variable(&name, Value::ErrorRecord(record.clone()));
+            self.state.scope = saved;
         }
     }
 
@@ -80,6 +90,7 @@ impl Runspace {
     pub(crate) fn report_error(&mut self, error: &Error) {
         self.success = false;
         self.add_to_errors(error.record());
+        self.collect_error(error.record());
         let target = self.state.targets.error.clone();
         self.deliver_error(&target, error.record());
     }

@@ -25,7 +25,10 @@ impl Runspace {
             ExprKind::Expandable(parts, _) => self.expand_parts(parts).map(Value::from),
             ExprKind::Variable { path, .. } => self.variable_expr(path),
             ExprKind::Using(inner) => self.using_expr(expr, inner),
-            ExprKind::Type(name) => Ok(Value::Type(self.resolve_type(name).map_err(Flow::Error)?)),
+            ExprKind::Type(name) => match self.resolve_type(name) {
+                Ok(t) => Ok(Value::Type(t)),
+                Err(e) => Err(self.place_flow(Flow::Error(e), expr.span)),
+            },
             ExprKind::Cast(name, operand) => self.cast_expr(name, operand),
             ExprKind::Attributed(_, operand) => self.eval(operand),
             ExprKind::Binary { op, left, right, .. } => self.binary_expr(*op, left, right),
@@ -333,7 +336,10 @@ impl Runspace {
         if lower == "ref" {
             return self.reference(operand);
         }
-        let type_ref = self.resolve_type(name).map_err(Flow::Error)?;
+        let type_ref = match self.resolve_type(name) {
+            Ok(t) => t,
+            Err(e) => return Err(self.place_flow(Flow::Error(e), name.span)),
+        };
         let value = self.eval(operand)?;
         self.convert(&value, &type_ref).map_err(Flow::Error)
     }

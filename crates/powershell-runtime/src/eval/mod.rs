@@ -9,7 +9,7 @@ mod statements;
 mod strings;
 mod switch;
 
-pub(crate) use script::Arg;
+pub(crate) use script::{Arg, parameter_word};
 
 use std::sync::Arc;
 

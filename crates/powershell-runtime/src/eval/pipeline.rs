@@ -486,6 +486,12 @@ impl Runspace {
                             Err(e) => {
                                 let mut info = errors::position(&source, command.name.span);
                                 info.invocation_name.clone_from(&name);
+                                let plain = command.invocation == ast::Invocation::Plain;
+                                e.record().set_activity(match command.invocation {
+                                    _ if plain => &name,
+                                    ast::Invocation::Dot => ".",
+                                    _ => "&",
+                                });
                                 let _ = e.record().invocation.set(Arc::new(info));
                                 return Err(Flow::Error(e));
                             }

@@ -100,7 +100,7 @@ impl Runspace {
                 for value in other.clone().into_items() {
                     // `@args` keeps parameter names it was given.
                     if let Value::Object(o) = &value
-                        && let Some(name) = o.note("<CommandParameterName>")
+                        && let Some(name) = o.note(PARAMETER_NAME)
                     {
                         let name = self.to_text(&name);
                         args.push(Arg::Named { name, value: None, span: None, splatted: true });
@@ -341,7 +341,13 @@ impl Runspace {
             source: block.ast.source.clone(),
             advanced: false,
         });
-        let mut state = State { scope, frame, targets: call.targets.clone(), propagate: caller.propagate };
+        let mut state = State {
+            scope,
+            frame,
+            targets: call.targets.clone(),
+            propagate: caller.propagate,
+            collectors: caller.collectors.clone(),
+        };
         self.state = state.clone();
         let metadata = match self.metadata(block) {
             Ok(m) => m,
@@ -386,7 +392,7 @@ impl Runspace {
         call.should_process = metadata.should_process;
         call.high_impact = metadata.confirm_impact >= 3;
         let result = self.define_locals(block, &metadata, &bound, call, &state, dotted);
-        let run = ScriptRun {
+        let mut run = ScriptRun {
             block: block.clone(),
             metadata,
             state,
@@ -398,6 +404,11 @@ impl Runspace {
         match result {
             Ok(()) => {
                 self.start_collecting(&call.common);
+                if let Some(name) = &call.common.error_variable {
+                    run.state.collectors.push((self.state.scope.clone(), name.clone()));
+                    // What the function itself writes is collected with what it calls.
+                    call.common.error_variable = None;
+                }
                 Ok(run)
             }
             Err(f) => Err((f, None)),
@@ -785,6 +796,16 @@ fn switch_value(value: &Value) -> Value {
         Value::Null => Value::Bool(false),
         other => other.clone(),
     }
+}
+
+/// The note that marks a word in `$args` as a parameter's name.
+const PARAMETER_NAME: &str = "<CommandParameterName>";
+
+/// A parameter that a function does not declare, as `$args` holds it.
+pub(crate) fn parameter_word(name: &str, colon: &str) -> Value {
+    let object = crate::value::PsObject::wrapping(Value::from(format!("-{name}{colon}")));
+    object.set_note(PARAMETER_NAME, Value::string(name));
+    Value::Object(Arc::new(object))
 }
 
 /// What a parameter holds that was not given.

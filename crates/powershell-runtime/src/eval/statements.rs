@@ -268,12 +268,12 @@ impl Runspace {
     /// The value of a statement: an expression's as it is, otherwise what the output makes.
     pub(crate) fn statement_value(&mut self, statement: &Statement) -> Run<Value> {
         if let Some(expr) = statement.as_pure_expression() {
-            let value = self.eval(expr).map_err(|f| self.place_flow(f, statement.span))?;
+            let value = self.eval(expr)?;
             self.success = true;
             return Ok(value);
         }
         if let StatementKind::Assign(a) = &statement.kind {
-            return self.assign(a).map_err(|f| self.place_flow(f, statement.span));
+            return self.assign(a);
         }
         let mut values = Vec::new();
         self.exec_statement(statement, &mut values)?;
@@ -389,6 +389,10 @@ impl Runspace {
         let error = match value.base() {
             Value::ErrorRecord(record) => return Error::from_record(record.clone()),
             Value::Exception(exception) => {
+                // The exception's own record is thrown again.
+                if let Some(record) = exception.record() {
+                    return Error::from_record(record);
+                }
                 let record = ErrorRecord::new(
                     exception.clone(),
                     &exception.message().to_string(),
@@ -411,6 +415,7 @@ impl Runspace {
             }
         };
         self.place(&error, span);
+        let _ = error.record().thrown.set(());
         error
     }
 

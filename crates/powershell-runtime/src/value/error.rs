@@ -210,6 +210,8 @@ pub struct ErrorRecord {
     pub invocation: OnceLock<Arc<InvocationInfo>>,
     /// `ScriptStackTrace`.
     pub stack_trace: OnceLock<String>,
+    /// Set when a `throw` statement raised it.
+    pub thrown: OnceLock<()>,
 }
 
 impl ErrorRecord {
@@ -227,6 +229,7 @@ impl ErrorRecord {
             details: RwLock::new(None),
             invocation: OnceLock::new(),
             stack_trace: OnceLock::new(),
+            thrown: OnceLock::new(),
         }
     }
 
@@ -358,6 +361,7 @@ impl Error {
             details: RwLock::new(old.details()),
             invocation: old.invocation.clone(),
             stack_trace: old.stack_trace.clone(),
+            thrown: old.thrown.clone(),
         };
         Self::from_record(Arc::new(record))
     }

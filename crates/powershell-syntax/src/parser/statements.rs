@@ -1034,8 +1034,8 @@ impl Parser<'_> {
             let span = block.span;
             self.report(
                 span,
-                "OnlyOneParameterListAllowed",
-                "Only one of 'param' or a parameter list after the function name can be specified.",
+                "ParamAndArgumentsInFunction",
+                "The param statement cannot be used if arguments were specified in the function declaration.",
             );
         }
         if is_filter
