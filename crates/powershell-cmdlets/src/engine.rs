@@ -133,7 +133,10 @@ pub(crate) fn register(table: &mut CommandTable) {
             P::new("Begin", "scriptblock").in_sets(&["ScriptBlockSet"]),
             P::new("Process", "scriptblock[]").in_sets(&["ScriptBlockSet"]).position(0).allow_empty(),
             P::new("End", "scriptblock").in_sets(&["ScriptBlockSet"]),
-            P::new("RemainingScripts", "scriptblock[]").in_sets(&["ScriptBlockSet"]).remaining().allow_empty(),
+            P::new("RemainingScripts", "scriptblock[]")
+                .in_sets(&["ScriptBlockSet"])
+                .remaining()
+                .allow_empty(),
             P::new("MemberName", "string").in_sets(&["PropertyAndMethodSet"]).mandatory().position(0),
             P::new("ArgumentList", "object[]").in_sets(&["PropertyAndMethodSet"]).alias("Args").remaining(),
             P::new("Parallel", "scriptblock").in_sets(&["ParallelParameterSet"]).mandatory(),

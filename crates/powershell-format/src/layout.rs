@@ -276,7 +276,7 @@ pub fn table_lines(
         })
         .collect();
     // Columns that do not fit are narrowed, then dropped, from the right.
-    let mut shown = 0;
+    let mut shown = 0usize;
     let mut used = 0;
     for width_of in &mut widths {
         let gap = usize::from(shown > 0);

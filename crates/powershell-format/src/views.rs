@@ -38,9 +38,7 @@ pub fn is_scalar(value: &Value) -> bool {
         Value::Object(_) => value.members().is_some_and(|o| {
             o.base().is_none() && o.is_deserialized() && o.text().is_some() && o.members().is_empty()
         }),
-        Value::Native(native) => {
-            matches!(native.type_ref().full_name(),)
-        }
+        Value::Native(_) => false,
         Value::Version(_) | Value::DateTime(_) | Value::TimeSpan(_) | Value::Guid(_) => false,
         Value::Dict(_)
         | Value::Type(_)
