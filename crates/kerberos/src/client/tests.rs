@@ -432,3 +432,21 @@ fn only_a_current_tgt_is_used() {
     let result = TgsExchange::new(&tgt(), TgsOptions::new(http()), later, &mut rng());
     assert!(matches!(result, Err(Error::TicketExpired { .. })));
 }
+
+#[test]
+fn a_tgt_that_is_not_forwardable_still_gets_service_tickets() {
+    for (flags, forwarded, wish) in [
+        (TicketFlags::FORWARDABLE, false, true),
+        (TicketFlags::empty(), false, false),
+        // To forward it is for the KDC to refuse.
+        (TicketFlags::empty(), true, true),
+    ] {
+        let tgt = Credential { flags, ..tgt() };
+        let options = if forwarded { TgsOptions::forward(&tgt) } else { TgsOptions::new(http()) };
+        let mut exchange = TgsExchange::new(&tgt, options, now(), &mut rng()).unwrap();
+        let request = exchange.poll_transmit().unwrap().bytes;
+        let body = body(&decode::<asn1::TgsReq>("TGS-REQ", &request).unwrap().0);
+        let sent = KdcOptions::from_bits_retain(asn1::bits(&body.kdc_options));
+        assert_eq!(sent.contains(KdcOptions::FORWARDABLE), wish);
+    }
+}

@@ -19,7 +19,7 @@ use crate::{
 pub struct TgsOptions {
     /// For which service. The realm may be another than the TGT's: the KDC then refers.
     pub server: Principal,
-    /// FORWARDABLE, FORWARDED, CANONICALIZE and so on.
+    /// FORWARDABLE (left out if the TGT is not), FORWARDED, CANONICALIZE and so on.
     pub kdc_options: KdcOptions,
     /// Until when; none means as long as the TGT.
     pub end_time: Option<SystemTime>,
@@ -198,10 +198,15 @@ fn body(tgt: &Credential, options: &TgsOptions, realm: &str, nonce: u32) -> Resu
     if server.name_type == NameType::UNKNOWN.0 {
         server.name_type = NameType::PRINCIPAL.0;
     }
+    let mut kdc_options = options.kdc_options;
+    if !kdc_options.contains(KdcOptions::FORWARDED) && !tgt.flags.contains(TicketFlags::FORWARDABLE) {
+        // KDCs refuse the whole request otherwise, and the ticket is wanted all the same.
+        kdc_options.remove(KdcOptions::FORWARDABLE);
+    }
     encode(
         "KDC-REQ-BODY",
         &asn1::KdcReqBody {
-            kdc_options: asn1::flags(options.kdc_options.bits()),
+            kdc_options: asn1::flags(kdc_options.bits()),
             cname: None,
             realm: asn1::string(realm),
             sname: Some(server),
