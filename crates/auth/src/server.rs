@@ -21,6 +21,7 @@ pub struct Acceptor {
 }
 
 #[derive(Debug, Default)]
+#[expect(clippy::enum_variant_names, reason = "named by the awaited message")]
 enum State {
     #[default]
     ExpectFirst,
@@ -79,12 +80,12 @@ pub struct Refusal {
     /// The value of the `WWW-Authenticate` header, if the client should be told more than the offered schemes.
     pub www_authenticate: Option<String>,
     /// Why, for the log.
-    pub error: Error,
+    pub error: Box<Error>,
 }
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
-        Self { www_authenticate: None, error }
+        Self { www_authenticate: None, error: Box::new(error) }
     }
 }
 
@@ -161,7 +162,7 @@ fn first(scheme: Scheme, init: NegTokenInit) -> Result<Step, Refusal> {
         let reject = NegTokenResp { neg_state: Some(NegState::Reject), ..NegTokenResp::default() };
         return Err(Refusal {
             www_authenticate: Some(scheme.header(&Token::Resp(reject).encode())),
-            error: Error::NoCommonMechanism { offered },
+            error: Box::new(Error::NoCommonMechanism { offered }),
         });
     };
     let preferred = init.mech_types.first().is_some_and(Oid::is_kerberos);
@@ -265,7 +266,10 @@ impl NeedKerberos {
             ),
             (None, reply) => reply,
         };
-        Refusal { www_authenticate: token.map(|token| self.scheme.header(&token)), error: error.into() }
+        Refusal {
+            www_authenticate: token.map(|token| self.scheme.header(&token)),
+            error: Box::new(error.into()),
+        }
     }
 }
 
