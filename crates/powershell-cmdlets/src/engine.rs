@@ -419,18 +419,16 @@ cmdlet!(WriteError, process, |c| {
     } else {
         record.set_activity("Write-Error");
     }
-    // The error belongs to the function that wrote it.
-    let frame = c.runspace.frame().info.clone();
-    if !frame.invocation_name.is_empty() && c.runspace.frame().advanced || !frame.invocation_name.is_empty() {
-        let mut info = (*c.invocation().info().clone()).clone();
-        info.my_command = frame.my_command.clone();
-        info.invocation_name.clone_from(&frame.invocation_name);
-        let _ = record.invocation.set(Arc::new(info));
-        let name = frame.invocation_name.clone();
+    // The error belongs to the function that wrote it, and stands where that was called.
+    let frame = c.runspace.frame().clone();
+    let caller = frame.info.invocation_name.clone();
+    if !caller.is_empty() && caller != "&" {
         let id = record.fully_qualified_id();
-        record.set_error_id(&format!("{id},{name}"));
-        if c.arg("CategoryActivity").is_none() {
-            record.set_activity("Write-Error");
+        let script = caller.to_ascii_lowercase().ends_with(".ps1");
+        let name = caller.rsplit('/').next().unwrap_or(&caller);
+        record.set_error_id(&format!("{id},{}", if script { name } else { &caller }));
+        if !script {
+            let _ = record.invocation.set(frame.info.clone());
         }
     }
     c.error(Arc::new(record))

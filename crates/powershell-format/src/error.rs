@@ -94,7 +94,7 @@ fn concise(record: &ErrorRecord, width: usize) -> String {
             || i.script_line_number > 1
             || record.category == ErrorCategory::ParserError)
             && !i.line.is_empty()
-            && record.activity() != "Write-Error"
+            && command_name(i) != "Write-Error"
     });
     let Some(info) = position else { return format!("{reason}: {message}{tail}") };
     let place = if info.script_name.is_empty() {
@@ -117,7 +117,7 @@ fn concise(record: &ErrorRecord, width: usize) -> String {
     let squiggle = "~".repeat(display_width(&marked).max(1));
     let prefix = format!("{} | ", " ".repeat(gutter));
     text.push_str(&format!("{prefix} {indent}{squiggle}\n"));
-    let room = width.saturating_sub(display_width(&prefix) + 1);
+    let room = width.saturating_sub(display_width(&prefix));
     let mut lines = Vec::new();
     lines.extend(wrap_words(&message.replace("\r\n", " ").replace('\n', " "), room));
     let body: Vec<String> = lines.iter().map(|l| format!("{prefix}{l}")).collect();
@@ -129,8 +129,11 @@ fn concise(record: &ErrorRecord, width: usize) -> String {
 fn wrap_words(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
-    for (i, word) in text.split(' ').enumerate() {
-        if i > 0 && display_width(&line) + 1 + display_width(word) > width && !line.is_empty() {
+    let words: Vec<&str> = text.split(' ').collect();
+    for (i, word) in words.iter().enumerate() {
+        // The blank behind a word belongs to its line.
+        let blank = usize::from(i + 1 < words.len());
+        if i > 0 && display_width(&line) + 1 + display_width(word) + blank > width && !line.is_empty() {
             lines.push(std::mem::take(&mut line));
             line.push_str(word);
             continue;

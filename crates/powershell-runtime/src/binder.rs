@@ -144,12 +144,15 @@ impl Runspace {
         expects_input: bool,
     ) -> Result<Bound, BindError> {
         let mut bound = Bound::default();
-        let mut positional: Vec<(Value, Option<Span>)> = Vec::new();
+        // Values by position; words that name no parameter keep their place but are never bound.
+        let mut positional: Vec<(Value, Option<Span>, bool)> = Vec::new();
         let mut raw: Vec<(usize, Value, Option<Span>)> = Vec::new();
+        let takes_rest =
+            declared.advanced && declared.parameters.iter().any(|p| p.sets.iter().any(|m| m.from_remaining));
         let mut iter = args.into_iter().peekable();
         while let Some(arg) = iter.next() {
             match arg {
-                Arg::Positional { value, span } => positional.push((value, span)),
+                Arg::Positional { value, span } => positional.push((value, span, false)),
                 Arg::Named { name, value, span, splatted } => match find(declared, &name) {
                     Found::Declared(i) => {
                         let p = &declared.parameters[i];
@@ -209,17 +212,11 @@ impl Runspace {
                         };
                         self.set_common(&mut bound, common, value).map_err(|e| (e, span))?;
                     }
-                    Found::None if !declared.advanced => {
+                    Found::None if !declared.advanced || takes_rest => {
                         let colon = if value.is_some() && !splatted { ":" } else { "" };
-                        bound.rest.push(crate::eval::parameter_word(&name, colon));
+                        positional.push((crate::eval::parameter_word(&name, colon), span, true));
                         if let Some(v) = value {
-                            bound.rest.push(v);
-                        }
-                        // What follows stays in order behind it.
-                        while let Some(Arg::Positional { .. }) = iter.peek() {
-                            if let Some(Arg::Positional { value, span }) = iter.next() {
-                                positional.push((value, span));
-                            }
+                            positional.push((v, None, true));
                         }
                     }
                     Found::None => {
@@ -273,9 +270,18 @@ impl Runspace {
             candidates = keep;
         }
         // Positions.
+        let mut words: Vec<Value> = Vec::new();
         positional.reverse();
         let mut used: Vec<usize> = raw.iter().map(|(i, _, _)| *i).collect();
-        while let Some((value, span)) = positional.pop() {
+        while let Some((value, span, is_word)) = positional.pop() {
+            if is_word && !takes_rest {
+                bound.rest.push(value);
+                continue;
+            }
+            if is_word {
+                words.push(value);
+                continue;
+            }
             let slot = self.next_position(declared, &candidates, &used, &value);
             match slot {
                 Some(i) => {
@@ -293,8 +299,9 @@ impl Runspace {
                     });
                     match rest {
                         Some(i) if !used.contains(&i) => {
-                            let mut items = vec![value];
-                            while let Some((v, _)) = positional.pop() {
+                            let mut items = std::mem::take(&mut words);
+                            items.push(value);
+                            while let Some((v, _, _)) = positional.pop() {
                                 items.push(v);
                             }
                             let value = match items.as_slice() {
@@ -490,6 +497,7 @@ impl Runspace {
             matches!(value.base(), Value::Native(n) if n.as_any().is::<crate::reference::Reference>());
         let value = if p.is_switch() {
             match value.base() {
+                Value::Bool(b) if p.from_script => switch_parameter(*b),
                 Value::Bool(b) => Value::Bool(*b),
                 Value::String(_) | Value::Null => {
                     let text = self.to_text(&value);
@@ -502,6 +510,7 @@ impl Runspace {
                         None,
                     ));
                 }
+                other if p.from_script => switch_parameter(self.is_true(other)),
                 other => Value::Bool(self.is_true(other)),
             }
         } else if !p.typed || p.type_ref.full_name() == "System.Object" || is_reference {
@@ -747,6 +756,11 @@ impl CloneFirst for (Error, Option<Span>) {
     fn clone_first(self) -> BindError {
         (self.0, None)
     }
+}
+
+/// A switch as scripts see it.
+pub(crate) fn switch_parameter(on: bool) -> Value {
+    Value::native(crate::dotnet::SwitchParameter(on))
 }
 
 fn ambiguous_set() -> Error {

@@ -180,6 +180,9 @@ impl Runspace {
             Value::string(name),
         );
         let record = error.record().clone();
+        let mut info = (*call.info).clone();
+        info.my_command = Value::Null;
+        let _ = record.invocation.set(Arc::new(info));
         if self.preference("ErrorActionPreference") == ActionPreference::Stop {
             call.complete_record(&record);
             return Err(Flow::Throw(error));

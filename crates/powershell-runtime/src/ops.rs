@@ -698,6 +698,34 @@ impl Callbacks for Runspace {
             .find_map(|t| self.type_data.get(&t.to_ascii_lowercase())?.get(name).map(|m| m.kind.clone()))
     }
 
+    fn session_method(&mut self, part: &str, name: &str, args: &[Value]) -> Option<Result<Value, Error>> {
+        let first = args.first().map(|v| self.to_text(v)).unwrap_or_default();
+        let lower = name.to_ascii_lowercase();
+        Some(Ok(match (part, lower.as_str()) {
+            ("variable", "getvalue") => {
+                self.get_variable(&first).unwrap_or_else(|| args.get(1).cloned().unwrap_or_default())
+            }
+            ("variable", "get") => match self.find_variable(&first) {
+                Some(cell) => Value::native(crate::variable_object::VariableObject(cell)),
+                None => Value::Null,
+            },
+            ("variable", "set") => {
+                self.set_variable(&first, args.get(1).cloned().unwrap_or_default());
+                Value::Empty
+            }
+            ("path", "getunresolvedproviderpathfrompspath") => Value::from(self.full_path(&first)),
+            ("path", "combine") => {
+                let second = args.get(1).map(|v| self.to_text(v)).unwrap_or_default();
+                Value::from(format!("{}/{second}", first.trim_end_matches('/')))
+            }
+            ("command", "getcommand") => match self.resolve_command(&first) {
+                Ok(found) => self.command_info(&found, &first),
+                Err(_) => Value::Null,
+            },
+            _ => return None,
+        }))
+    }
+
     fn output_field_separator(&mut self) -> String {
         match self.get_variable("OFS") {
             Some(v) if !v.is_null() => convert::to_text(&v),

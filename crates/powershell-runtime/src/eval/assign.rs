@@ -34,7 +34,20 @@ impl Runspace {
             AssignOp::Rem => BinaryOp::Rem,
         };
         let target = strip(&assignment.target);
-        let old = self.eval(target)?;
+        // A function's own variable does not start from the caller's value.
+        let own = match &target.kind {
+            ExprKind::Variable { path, .. }
+                if path.drive.is_none()
+                    && !self.state.scope.is_script
+                    && self.state.frame.name != "<ScriptBlock>"
+                    && !self.state.frame.name.is_empty() =>
+            {
+                self.state.scope.variable(&path.name).is_some()
+                    || self.find_variable(&path.name).is_none_or(|c| c.with(|v| v.options.all_scope))
+            }
+            _ => true,
+        };
+        let old = if own { self.eval(target)? } else { Value::Null };
         let right = self.statement_value(&assignment.value)?;
         let value = self.binary_values(op, &old, &right)?;
         self.assign_to(&assignment.target, value.clone())?;

@@ -178,7 +178,7 @@ impl Stage {
 
 /// Fills in the position of an error that leaves a cmdlet.
 fn finish(call: &Invocation, result: Run) -> Run {
-    if let Err(Flow::Error(e)) = &result {
+    if let Err(Flow::Error(e) | Flow::Throw(e)) = &result {
         call.complete_record(e.record());
     }
     result

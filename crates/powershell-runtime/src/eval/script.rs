@@ -793,7 +793,7 @@ pub(crate) fn same_module(
 
 fn switch_value(value: &Value) -> Value {
     match value {
-        Value::Null => Value::Bool(false),
+        Value::Null => crate::binder::switch_parameter(false),
         other => other.clone(),
     }
 }
@@ -815,7 +815,8 @@ fn default_of(info: &ParameterInfo) -> Value {
     }
     match info.type_ref.full_name() {
         "System.String" => Value::string(""),
-        "System.Boolean" | "System.Management.Automation.SwitchParameter" => Value::Bool(false),
+        "System.Boolean" => Value::Bool(false),
+        "System.Management.Automation.SwitchParameter" => crate::binder::switch_parameter(false),
         "System.Int32" => Value::Int32(0),
         "System.Int64" => Value::Int64(0),
         "System.Double" => Value::Double(0.0),

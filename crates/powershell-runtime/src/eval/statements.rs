@@ -406,16 +406,17 @@ impl Runspace {
             _ => {
                 let text = if value.is_null() { "ScriptHalted".to_string() } else { self.to_text(&value) };
                 let target = if value.is_null() { Value::Null } else { value.clone() };
-                Error::from_exception(
+                let error = Error::from_exception(
                     Exception::new("System.Management.Automation.RuntimeException", &text),
                     &text,
                     ErrorCategory::OperationStopped,
                     target,
-                )
+                );
+                let _ = error.record().thrown.set(());
+                error
             }
         };
         self.place(&error, span);
-        let _ = error.record().thrown.set(());
         error
     }
 
