@@ -23,9 +23,15 @@ fn targets_survive_their_corpora_and_mutations_of_them() {
             for round in 0..=rounds {
                 let input = if round == 0 { data.clone() } else { random.mutate(data, &pool) };
                 if std::panic::catch_unwind(|| (target.run)(&input)).is_err() {
-                    let kept = std::env::temp_dir().join(format!("fuzz-{}-{}-{round}", target.of, target.name));
+                    let kept =
+                        std::env::temp_dir().join(format!("fuzz-{}-{}-{round}", target.of, target.name));
                     let _ = fs::write(&kept, &input);
-                    failures.push(format!("{}/{} {name} round {round}: {}", target.of, target.name, kept.display()));
+                    failures.push(format!(
+                        "{}/{} {name} round {round}: {}",
+                        target.of,
+                        target.name,
+                        kept.display()
+                    ));
                     break;
                 }
             }
@@ -42,7 +48,10 @@ fn no_target_is_missing_from_the_table() {
         for file in [folder.join("src/fuzz.rs"), folder.join("src/fuzz/mod.rs")] {
             let Ok(text) = fs::read_to_string(&file) else { continue };
             for line in text.lines() {
-                let Some(name) = line.trim().strip_prefix("pub fn fuzz_").and_then(|l| l.split('(').next()) else { continue };
+                let Some(name) = line.trim().strip_prefix("pub fn fuzz_").and_then(|l| l.split('(').next())
+                else {
+                    continue;
+                };
                 let of = folder.file_name().unwrap().to_str().unwrap();
                 if !TARGETS.iter().any(|t| t.of == of && t.name == name) {
                     missing.push(format!("{of}: fuzz_{name}"));
@@ -61,7 +70,10 @@ fn corpus(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let mut files: Vec<PathBuf> = entries.map(|e| e.unwrap().path()).filter(|p| p.is_file()).collect();
     files.sort();
-    files.iter().map(|f| (f.file_name().unwrap().to_string_lossy().into_owned(), fs::read(f).unwrap())).collect()
+    files
+        .iter()
+        .map(|f| (f.file_name().unwrap().to_string_lossy().into_owned(), fs::read(f).unwrap()))
+        .collect()
 }
 
 /// xorshift64*: the same sequence everywhere.
@@ -110,7 +122,9 @@ impl Random {
                     out.truncate(at);
                     out.extend_from_slice(&other[from..]);
                 }
-                _ if at + 4 <= out.len() => out[at..at + 4].copy_from_slice(&(self.next() as u32).to_be_bytes()),
+                _ if at + 4 <= out.len() => {
+                    out[at..at + 4].copy_from_slice(&(self.next() as u32).to_be_bytes())
+                }
                 _ => {}
             }
         }

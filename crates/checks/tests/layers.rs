@@ -50,9 +50,15 @@ const RANDOMNESS: &[&str] = &["rand", "getrandom"];
 
 /// The engine knows nothing of the network; the server starts a command and knows neither engine nor host.
 const FORBIDDEN: &[(&str, &[&str])] = &[
-    ("hop-powershell-runtime", &["hop-psrp", "hop-wsman", "hop-kerberos", "hop-auth", "hop-delegation", "hop-clixml"]),
+    (
+        "hop-powershell-runtime",
+        &["hop-psrp", "hop-wsman", "hop-kerberos", "hop-auth", "hop-delegation", "hop-clixml"],
+    ),
     ("hop-powershell-format", &["hop-psrp", "hop-wsman", "hop-kerberos", "hop-auth", "hop-delegation"]),
-    ("hop-powershell-cmdlets", &["hop-psrp", "hop-wsman", "hop-kerberos", "hop-auth", "hop-delegation", "tokio", "hyper"]),
+    (
+        "hop-powershell-cmdlets",
+        &["hop-psrp", "hop-wsman", "hop-kerberos", "hop-auth", "hop-delegation", "tokio", "hyper"],
+    ),
     ("hop-server", &["hop-host", "hop-powershell-runtime", "hop-powershell-cmdlets", "hop-client"]),
     ("hop-host", &["hop-client", "hop-server", "hop-wsman", "hop-kerberos", "tokio"]),
     ("hop-delegation", &["hop-kerberos"]),
@@ -77,16 +83,24 @@ fn arrows_point_down_and_protocol_crates_do_no_io() {
         let reached = graph.reached(name);
         if SANS_IO.contains(&name.as_str()) {
             broken.extend(
-                IO_CRATES.iter().filter(|io| reached.contains(**io)).map(|io| format!("{name} is sans-IO but reaches {io}")),
+                IO_CRATES
+                    .iter()
+                    .filter(|io| reached.contains(**io))
+                    .map(|io| format!("{name} is sans-IO but reaches {io}")),
             );
         }
         if SANS_IO.contains(&name.as_str()) {
             let direct = graph.direct(name);
-            broken.extend(RANDOMNESS.iter().filter(|r| direct.contains(*r)).map(|r| format!("{name} depends on {r}")));
+            broken.extend(
+                RANDOMNESS.iter().filter(|r| direct.contains(*r)).map(|r| format!("{name} depends on {r}")),
+            );
         }
         for (_, forbidden) in FORBIDDEN.iter().filter(|(of, _)| of == name) {
             broken.extend(
-                forbidden.iter().filter(|f| reached.contains(**f)).map(|f| format!("{name} must not know {f}")),
+                forbidden
+                    .iter()
+                    .filter(|f| reached.contains(**f))
+                    .map(|f| format!("{name} must not know {f}")),
             );
         }
     }
@@ -107,7 +121,14 @@ fn protocol_crates_forbid_unsafe_code_and_take_time_and_randomness_as_arguments(
             let text = fs::read_to_string(&file).unwrap();
             // Test modules stand at the end of a file and may do as they like.
             let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-            for word in ["SystemTime::now", "Instant::now", "std::net::", "std::fs::", "thread_rng", "std::process::Command"] {
+            for word in [
+                "SystemTime::now",
+                "Instant::now",
+                "std::net::",
+                "std::fs::",
+                "thread_rng",
+                "std::process::Command",
+            ] {
                 if code.lines().any(|line| !line.trim_start().starts_with("//") && line.contains(word)) {
                     broken.push(format!("{} uses {word}", file.display()));
                 }
@@ -154,7 +175,8 @@ impl Graph {
                 .map(|d| d["pkg"].as_str().unwrap().to_owned())
                 .collect();
             if members.contains(id) {
-                let direct = deps.iter().filter(|d| members.contains(d.as_str())).map(|d| names[d].clone()).collect();
+                let direct =
+                    deps.iter().filter(|d| members.contains(d.as_str())).map(|d| names[d].clone()).collect();
                 ours.insert(names[id].clone(), direct);
             }
             edges.insert(id.to_owned(), deps);
@@ -169,7 +191,8 @@ impl Graph {
 
     fn reached(&self, name: &str) -> BTreeSet<&str> {
         let mut seen = BTreeSet::new();
-        let mut stack: Vec<&String> = self.names.iter().filter(|(_, n)| *n == name).map(|(id, _)| id).collect();
+        let mut stack: Vec<&String> =
+            self.names.iter().filter(|(_, n)| *n == name).map(|(id, _)| id).collect();
         let mut reached = BTreeSet::new();
         while let Some(id) = stack.pop() {
             if seen.insert(id) {

@@ -54,10 +54,15 @@ fn advice(error: &(dyn Error + 'static), text: &str) -> Vec<String> {
         _ => {}
     }
     if lower.contains("no credentials") && (lower.contains("cache") || lower.contains("ccache")) {
-        lines.push("Get a ticket first: `kinit -f USER@REALM`; or use --user with --password-file, or --keytab.".into());
+        lines.push(
+            "Get a ticket first: `kinit -f USER@REALM`; or use --user with --password-file, or --keytab."
+                .into(),
+        );
     }
     if lower.contains("skew") {
-        lines.push("The clocks differ by more than five minutes: synchronise them (NTP) and try again.".into());
+        lines.push(
+            "The clocks differ by more than five minutes: synchronise them (NTP) and try again.".into(),
+        );
     }
     if lower.contains("s_principal_unknown") || lower.contains("server not found") {
         lines.push("The domain has no such service principal: use the host's full name, or register HTTP/HOST for its \

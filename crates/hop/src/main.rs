@@ -12,7 +12,13 @@ use clap::{Parser, Subcommand};
 
 /// PowerShell Remoting done whole, second hop included.
 #[derive(Debug, Parser)]
-#[command(name = "hop", version, propagate_version = true, arg_required_else_help = true, max_term_width = 100)]
+#[command(
+    name = "hop",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
 #[command(after_help = "Start here: `hop lab demo` shows both hops on this machine. The manual is in docs/.")]
 struct Cli {
     #[command(subcommand)]

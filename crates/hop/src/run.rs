@@ -133,7 +133,9 @@ fn exit_code(outcomes: &[Outcome]) -> ExitCode {
 
 fn script(arguments: &Arguments) -> Result<String, String> {
     match (&arguments.file, &arguments.script) {
-        (Some(path), _) => std::fs::read_to_string(path).map_err(|e| format!("cannot read {}: {e}", path.display())),
+        (Some(path), _) => {
+            std::fs::read_to_string(path).map_err(|e| format!("cannot read {}: {e}", path.display()))
+        }
         (None, Some(script)) => Ok(script.clone()),
         (None, None) => Err("no script".to_owned()),
     }

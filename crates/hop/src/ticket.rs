@@ -32,7 +32,10 @@ fn why() -> ExitCode {
                 ExitCode::from(1)
             }
             None => {
-                println!("This session has the forwarded ticket of {}: programs in it can go on as you.", report.client);
+                println!(
+                    "This session has the forwarded ticket of {}: programs in it can go on as you.",
+                    report.client
+                );
                 ExitCode::SUCCESS
             }
         },
@@ -46,7 +49,9 @@ fn why() -> ExitCode {
 /// This is no session of a hop server, or its report cannot be read.
 pub fn session_report() -> Result<SessionReport, Box<dyn std::error::Error>> {
     let file = std::env::var_os(REPORT_ENV).filter(|name| !name.is_empty()).ok_or_else(|| {
-        format!("this is not a session of `hop serve`: {REPORT_ENV} is not set; run it inside a remote session")
+        format!(
+            "this is not a session of `hop serve`: {REPORT_ENV} is not set; run it inside a remote session"
+        )
     })?;
     let json = std::fs::read(&file).map_err(|e| format!("cannot read {}: {e}", file.display()))?;
     Ok(SessionReport::from_json(&json)?)

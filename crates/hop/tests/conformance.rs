@@ -27,8 +27,11 @@ fn cases_that_were_equal_stay_equal() {
     let ratchet: BTreeSet<String> =
         fs::read_to_string(&ratchet_file).unwrap_or_default().lines().map(str::to_owned).collect();
     let wanted = std::env::var("FOLDERS").ok();
-    let folders: Vec<&str> =
-        FOLDERS.iter().copied().filter(|f| wanted.as_deref().is_none_or(|w| w.split(',').any(|x| x == *f))).collect();
+    let folders: Vec<&str> = FOLDERS
+        .iter()
+        .copied()
+        .filter(|f| wanted.as_deref().is_none_or(|w| w.split(',').any(|x| x == *f)))
+        .collect();
 
     if let Ok(name) = std::env::var("SHOW") {
         let (got, code) = run(&root.join(format!("{name}.ps1")));

@@ -16,8 +16,8 @@ use hop_kerberos::{
 };
 use hop_secret::SecretString;
 
-use crate::transport::{Timing, exchange};
 use crate::discovery;
+use crate::transport::{Timing, exchange};
 use crate::{Environment, Error, FileCcache};
 
 /// How many realms a request may be passed on through.

@@ -68,7 +68,8 @@ impl<'a> Lines<'a> {
 
     fn end(&mut self, to: &mut dyn Write) {
         if let (Some(label), false) = (self.label, self.rest.is_empty()) {
-            let _ = write!(to, "{label}: ").and_then(|()| to.write_all(&self.rest)).and_then(|()| writeln!(to));
+            let _ =
+                write!(to, "{label}: ").and_then(|()| to.write_all(&self.rest)).and_then(|()| writeln!(to));
         }
     }
 }
