@@ -124,7 +124,7 @@ impl Reason {
                  asked to be forwardable (kinit without -f)"
             ),
             Reason::HostNotTrusted => format!(
-                "the domain does not trust {host} for delegation (its tickets are not marked ok-as-delegate), so \
+                "the server {host} is not trusted for delegation by the domain (its tickets are not marked ok-as-delegate), so \
                  the client did not forward the credential of {user} to it"
             ),
             Reason::ClientChoseNot => format!(

@@ -3,7 +3,8 @@
 use std::error::Error;
 use std::process::ExitCode;
 
-use hop_client::Error as ClientError;
+use hop_client::{Connection, Error as ClientError};
+use hop_delegation::{Mode, Names};
 
 /// Prints the error with its causes and any advice; gives the exit code back.
 #[expect(clippy::print_stderr, reason = "this is where errors are shown")]
@@ -35,6 +36,14 @@ fn chain(error: &dyn Error) -> String {
         next = cause.source();
     }
     text
+}
+
+/// What to say before the session starts when the user insisted on forwarding and does not get it.
+pub fn disappointment(connection: &Connection, mode: Option<Mode>) -> Option<String> {
+    let mode = mode.or(connection.target().delegation).unwrap_or_default();
+    let decision = connection.delegation().get().filter(|decision| decision.disappoints(mode))?;
+    let names = Names { host: connection.target().host_name.clone(), user: "your account".to_owned() };
+    decision.reason().map(|reason| format!("your ticket was not forwarded: {}", reason.sentence(&names)))
 }
 
 fn advice(error: &(dyn Error + 'static), text: &str) -> Vec<String> {

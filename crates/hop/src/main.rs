@@ -2,8 +2,13 @@
 
 mod advice;
 mod decode;
+mod host;
+mod lab;
+mod pipeline;
+mod remoting;
 mod run;
 mod serve;
+mod shell;
 mod ticket;
 
 use std::process::ExitCode;
@@ -36,6 +41,13 @@ enum Command {
     Ticket(ticket::Command),
     /// Turn a captured message, fragment or token into readable text
     Decode(decode::Arguments),
+    /// Run a script here with the embedded PowerShell (pwsh -File)
+    Shell(shell::Arguments),
+    /// Be the server at the far end of ssh (pwsh -sshs)
+    Host(host::Arguments),
+    /// Try it all on this machine
+    #[command(subcommand)]
+    Lab(lab::Command),
 }
 
 fn main() -> ExitCode {
@@ -48,5 +60,8 @@ fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Ticket(command) => ticket::run(&command),
         Command::Decode(arguments) => decode::run(&arguments),
+        Command::Shell(arguments) => shell::run(arguments),
+        Command::Host(arguments) => host::run(&arguments),
+        Command::Lab(command) => lab::run(&command),
     }
 }

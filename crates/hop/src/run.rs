@@ -1,19 +1,28 @@
 //! `hop run`: the same script on many machines.
 
 mod identity;
+mod json;
+mod powershell;
+mod render;
 mod winrs;
 
+use std::io::BufRead as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
 use clap::ValueEnum;
 use futures_util::StreamExt as _;
 use hop_client::http::Settings;
+use hop_client::runspace_pool::Program;
 use hop_client::{Connection, Hosts, Target, fan_out};
 use hop_delegation::Mode;
+use tokio::sync::watch;
 
+use self::powershell::Way;
+use self::render::{Form, Renderer};
 use crate::advice;
+use crate::pipeline::Script;
 
 /// Run a script or a command on other machines.
 ///
@@ -25,14 +34,31 @@ use crate::advice;
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Hosts, HOST[:PORT][,HOST…]; names may be entries of ~/.config/hop/hosts.toml
-    #[arg(short = 'c', long = "computer", value_name = "HOST", value_delimiter = ',', required = true)]
+    #[arg(short = 'c', long = "computer", value_name = "HOST", value_delimiter = ',')]
+    #[arg(required_unless_present = "stdio")]
     pub computers: Vec<String>,
+    /// Instead of a host: a command line that speaks PSRP on its standard input and output, such as
+    /// 'ssh HOST -s powershell' or 'pwsh -sshs'
+    #[arg(long, value_name = "COMMAND", conflicts_with_all = ["computers", "delegate", "user"])]
+    pub stdio: Option<String>,
     /// The script, or with --shell winrs the command line
     #[arg(value_name = "SCRIPT", required_unless_present = "file")]
     pub script: Option<String>,
     /// Read the script from a file
     #[arg(short, long, value_name = "FILE", conflicts_with = "script")]
     pub file: Option<PathBuf>,
+    /// An argument for the script's parameters, in order; may be repeated
+    #[arg(short, long = "argument", value_name = "TEXT", allow_hyphen_values = true)]
+    pub arguments: Vec<String>,
+    /// Lines of standard input become the script's $input
+    #[arg(long)]
+    pub stdin: bool,
+    /// One JSON object per line: {"host", "stream", "value"}; everything on standard output
+    #[arg(long, conflicts_with = "clixml")]
+    pub json: bool,
+    /// One CLIXML document of all output, as Export-Clixml writes it
+    #[arg(long)]
+    pub clixml: bool,
     /// What runs it
     #[arg(long, value_enum, default_value_t = Shell::Powershell)]
     pub shell: Shell,
@@ -78,6 +104,11 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Ok(script) => script,
         Err(message) => return usage(&message),
     };
+    if arguments.shell == Shell::Winrs && (arguments.json || arguments.clixml || arguments.stdio.is_some()) {
+        return usage(
+            "--shell winrs has bytes, not objects: --json, --clixml and --stdio are for PowerShell",
+        );
+    }
     let hosts = match Hosts::load(|name| std::env::var_os(name)) {
         Ok(hosts) => hosts,
         Err(error) => return advice::fail(2, &error),
@@ -93,31 +124,82 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return advice::fail(1, &error),
     };
-    let code = runtime.block_on(everywhere(&arguments, &script, targets));
+    let code = runtime.block_on(everywhere(&arguments, script, targets));
     // A name lookup that hangs must not keep the program.
     runtime.shutdown_background();
     code
 }
 
-async fn everywhere(arguments: &Arguments, script: &str, targets: Vec<Target>) -> ExitCode {
-    let identity = match identity::of(arguments).await {
-        Ok(identity) => Arc::new(identity),
-        Err(error) => return advice::fail(3, &*error),
+async fn everywhere(arguments: &Arguments, script: Script, targets: Vec<Target>) -> ExitCode {
+    let program = match arguments.stdio.as_deref().map(program).transpose() {
+        Ok(program) => program,
+        Err(message) => return usage(&message),
     };
+    let identity = match program {
+        Some(_) => None,
+        None => match identity::of(arguments).await {
+            Ok(identity) => Some(Arc::new(identity)),
+            Err(error) => return advice::fail(3, &*error),
+        },
+    };
+    let form = match (arguments.json, arguments.clixml) {
+        (true, _) => Form::Json,
+        (_, true) => Form::Clixml,
+        _ => Form::Text,
+    };
+    let (pieces, shown) = mpsc::channel();
+    let hosts = targets.len().max(1);
+    let renderer = std::thread::spawn(move || Renderer::new(form, hosts).run(&shown));
+    let (stop, stopped) = watch::channel(false);
+    let interrupts = tokio::spawn(stop_on_interrupt(stop));
+
     let many = targets.len() > 1;
-    let work = |target: Target| {
-        let identity = identity.clone();
-        async move {
-            let label = many.then(|| target.alias.clone());
-            let connection = Connection::kerberos(target, identity, arguments.delegate, Settings::default());
-            match arguments.shell {
-                Shell::Winrs => winrs::run(&connection, script, label.as_deref()).await,
-                Shell::Powershell => Outcome::NotReached,
+    let outcomes: Vec<Outcome> = if let Some((name, program)) = &program {
+        let way = Way::Program(program);
+        vec![powershell::run(way, name, &script, None, stopped.clone(), &pieces).await]
+    } else {
+        let work = |target: Target| {
+            let (identity, script, stopped, pieces) =
+                (identity.clone(), &script, stopped.clone(), pieces.clone());
+            async move {
+                let Some(identity) = identity else { return Outcome::NotReached };
+                let host = target.alias.clone();
+                let mode = arguments.delegate;
+                let connection = Connection::kerberos(target, identity, mode, Settings::default());
+                match arguments.shell {
+                    Shell::Winrs => winrs::run(&connection, &script.text, many.then_some(&host)).await,
+                    Shell::Powershell => {
+                        let way = Way::Http(&connection);
+                        powershell::run(way, &host, script, mode, stopped, &pieces).await
+                    }
+                }
             }
-        }
+        };
+        fan_out::fan_out(targets, arguments.throttle, work).collect().await
     };
-    let outcomes: Vec<Outcome> = fan_out::fan_out(targets, arguments.throttle, work).collect().await;
-    exit_code(&outcomes)
+    interrupts.abort();
+    drop(pieces);
+    // Everything must be shown before the program ends.
+    let _ = tokio::task::spawn_blocking(move || renderer.join()).await;
+    if *stopped.borrow() { ExitCode::from(130) } else { exit_code(&outcomes) }
+}
+
+/// The first Ctrl+C stops the scripts in good order, the second one ends the program.
+async fn stop_on_interrupt(stop: watch::Sender<bool>) {
+    if tokio::signal::ctrl_c().await.is_ok() {
+        let _ = stop.send(true);
+        let _ = tokio::signal::ctrl_c().await;
+        std::process::exit(130);
+    }
+}
+
+/// Splits the command line at white space, as `-e` options do; quotes keep words together.
+fn program(line: &str) -> Result<(String, Program), String> {
+    let words = shlex::split(line).ok_or_else(|| format!("unbalanced quotes in {line:?}"))?;
+    let mut words = words.into_iter();
+    let program = words.next().ok_or("--stdio needs a command")?;
+    let program = Program { program: program.into(), arguments: words.collect(), environment: Vec::new() };
+    Ok((program.program.display().to_string(), program))
 }
 
 fn exit_code(outcomes: &[Outcome]) -> ExitCode {
@@ -131,14 +213,24 @@ fn exit_code(outcomes: &[Outcome]) -> ExitCode {
     }
 }
 
-fn script(arguments: &Arguments) -> Result<String, String> {
-    match (&arguments.file, &arguments.script) {
+fn script(arguments: &Arguments) -> Result<Script, String> {
+    let text = match (&arguments.file, &arguments.script) {
         (Some(path), _) => {
-            std::fs::read_to_string(path).map_err(|e| format!("cannot read {}: {e}", path.display()))
+            std::fs::read_to_string(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?
         }
-        (None, Some(script)) => Ok(script.clone()),
-        (None, None) => Err("no script".to_owned()),
-    }
+        (None, Some(script)) => script.clone(),
+        (None, None) => return Err("no script".to_owned()),
+    };
+    let input = match arguments.stdin {
+        false => None,
+        true => {
+            let lines: Result<Vec<String>, _> = std::io::stdin().lock().lines().collect();
+            let lines = lines.map_err(|e| format!("cannot read standard input: {e}"))?;
+            Some(lines.iter().map(|line| line.as_str().into()).collect())
+        }
+    };
+    let values = arguments.arguments.iter().map(|argument| argument.as_str().into()).collect();
+    Ok(Script { text, arguments: values, using: Vec::new(), input })
 }
 
 #[expect(clippy::print_stderr, reason = "an error of usage")]

@@ -5,6 +5,7 @@ use std::io::{BufRead, Write};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use base64::Engine as _;
 use hop_clixml as clixml;
 use hop_powershell_runtime::flow::Flow;
 use hop_powershell_runtime::host::{CancellationToken, Host};
@@ -57,6 +58,7 @@ pub fn serve(
     input: impl BufRead + Send + 'static,
     mut output: impl Write,
     os: &str,
+    peer: crate::Sender,
     factory: RunspaceFactory,
 ) -> std::io::Result<u8> {
     let (sender, incoming) = channel();
@@ -77,7 +79,7 @@ pub fn serve(
     std::thread::Builder::new()
         .name("engine".to_owned())
         .stack_size(RECOMMENDED_STACK)
-        .spawn(move || run_engine(&engine_incoming, &out_sender, &engine_token, factory))?;
+        .spawn(move || run_engine(&engine_incoming, &out_sender, &engine_token, &peer, factory))?;
     let pool = RunspacePool::new(Limits::default(), body::version_table(ENGINE_VERSION, os));
     let mut server = Server {
         session: ServerSession::new(pool),
@@ -365,6 +367,7 @@ fn run_engine(
     incoming: &Receiver<ToEngine>,
     out: &Sender<FromEngine>,
     token: &Mutex<CancellationToken>,
+    peer: &crate::Sender,
     factory: RunspaceFactory,
 ) {
     let none = Current { id: Uuid::nil(), host: HostInfo::none(), protection: Protection::Plain };
@@ -376,17 +379,7 @@ fn run_engine(
         match message {
             ToEngine::Opened(arguments) => {
                 let arguments = from_clixml(&arguments, &Protection::Plain);
-                let user = runspace.env.get("USER").cloned().unwrap_or_default();
-                let info = Value::custom_typed(
-                    "System.Management.Automation.Remoting.PSSenderInfo",
-                    [
-                        ("UserInfo", Value::string(&user)),
-                        ("ClientTimeZone", Value::Null),
-                        ("ConnectionString", Value::string("")),
-                        ("ApplicationArguments", arguments),
-                        ("ConfigurationName", Value::string("")),
-                    ],
-                );
+                let info = sender_info(&runspace, peer, arguments);
                 let _ = runspace.set_variable("PSSenderInfo", info);
             }
             ToEngine::Reset => {}
@@ -399,6 +392,37 @@ fn run_engine(
             }
         }
     }
+}
+
+/// `$PSSenderInfo`: nobody's name where nobody authenticated, as over ssh.
+fn sender_info(runspace: &Runspace, peer: &crate::Sender, arguments: Value) -> Value {
+    let local = runspace.env.get("USER").cloned().unwrap_or_default();
+    let authenticated = !peer.client.is_empty();
+    let identity = Value::custom_typed(
+        "System.Management.Automation.Remoting.PSIdentity",
+        [
+            ("AuthenticationType", Value::string(&peer.authentication)),
+            ("IsAuthenticated", Value::Bool(authenticated)),
+            ("Name", Value::string(&peer.client)),
+            ("CertificateDetails", Value::Null),
+        ],
+    );
+    let principal = Value::custom_typed(
+        "System.Management.Automation.Remoting.PSPrincipal",
+        [("Identity", identity), ("WindowsIdentity", Value::Null)],
+    );
+    Value::custom_typed(
+        "System.Management.Automation.Remoting.PSSenderInfo",
+        [
+            ("UserInfo", principal),
+            ("ClientTimeZone", Value::Null),
+            ("ConnectionString", Value::string("")),
+            ("ApplicationArguments", arguments),
+            ("ConfigurationName", Value::string("")),
+            ("ConnectedUser", Value::string(&peer.client)),
+            ("RunAsUser", Value::string(&local)),
+        ],
+    )
 }
 
 fn run_job(
@@ -418,6 +442,15 @@ fn run_job(
     let input = job.input.as_ref().map(|input| {
         input.iter().map(|value| from_clixml(value, &current.protection)).collect::<Vec<Value>>()
     });
+    let using = job.pipeline.statements.iter().flatten().flat_map(|command| using_values(command, current));
+    let using: Vec<(String, Value)> = using.collect();
+    if !using.is_empty() {
+        let table = Value::hashtable();
+        if let Value::Dict(dict) = &table {
+            using.into_iter().for_each(|(expression, value)| dict.insert_str(&expression, value));
+        }
+        let _ = runspace.set_variable("__using", table);
+    }
     let mut sink = OutputSink { current: current.clone(), out: out.clone() };
     match runspace.invoke_commands(&calls, input, &mut sink) {
         Ok(()) | Err(Flow::Return | Flow::Break(_) | Flow::Continue(_) | Flow::StopPipeline(_)) => Ok(()),
@@ -435,10 +468,30 @@ fn run_job(
     }
 }
 
+/// The argument that carries the values of `$using:` expressions.
+const USING: &str = "--%";
+
+/// Values of `$using:` expressions, by the expression's text in lower case. Their keys are base64 of UTF-16.
+fn using_values(command: &Command, current: &Current) -> Vec<(String, Value)> {
+    let arguments = command.arguments.iter().filter(|a| a.name.as_deref() == Some(USING));
+    let tables = arguments.filter_map(|argument| argument.value.as_object()?.entries());
+    let entry = |(key, value): &(clixml::Value, clixml::Value)| {
+        let bytes = base64::prelude::BASE64_STANDARD.decode(key.as_str()?).ok()?;
+        let units: Vec<u16> =
+            bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
+        let expression = String::from_utf16_lossy(&units).to_lowercase();
+        Some((expression, from_clixml(value, &current.protection)))
+    };
+    tables.flat_map(|entries| entries.iter().filter_map(entry)).collect()
+}
+
 fn command_call(command: &Command, protection: &Protection) -> CommandCall {
     let mut parameters = Vec::new();
     let mut arguments = command.arguments.iter().peekable();
     while let Some(Argument { name, value }) = arguments.next() {
+        if name.as_deref() == Some(USING) {
+            continue;
+        }
         let Some(name) = name else {
             parameters.push((None, from_clixml(value, protection)));
             continue;

@@ -83,7 +83,8 @@ pub(crate) enum MonitorError {
 impl MonitorClient {
     /// Takes over the socket, whose start message was read already. `stop` is cancelled when the server is to end.
     pub fn new(socket: OwnedFd, stop: CancellationToken) -> io::Result<Self> {
-        let socket = AsyncFd::try_new(socket)?;
+        // SAFETY: an OwnedFd keeps its descriptor open and gives the same one every time.
+        let socket = unsafe { AsyncFd::register(socket) }?;
         let shared = Shared { socket, next: AtomicU32::new(1), state: Mutex::default(), stop };
         let client = Self { shared: Arc::new(shared) };
         tokio::spawn(client.clone().read());
