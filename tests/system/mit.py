@@ -8,8 +8,11 @@ if missing:
 
 lab("up-mit.sh", "deleg")
 KEYTABS = WORK / "mit" / "keytabs"
+CONFIG = str(WORK / "mit" / "krb5.conf")
+os.environ["KRB5_CONFIG"] = CONFIG
 for host in ("servera", "serverb"):
-    serve(host, f'listen = ["0.0.0.0:5985"]\nkeytab = "{KEYTABS}/{host}.keytab"\nrealm = "ONE.TEST"\n', name="hop-mit")
+    serve(host, f'listen = ["0.0.0.0:5985"]\nkeytab = "{KEYTABS}/{host}.keytab"\nrealm = "ONE.TEST"\n'
+          f'[environment]\nKRB5_CONFIG = "{CONFIG}"\n', name="hop-mit")
 alice = kinit("alice", "ONE.TEST", cache=hostdir("client") / "cc" / "alice.one")
 r = at("client", HOP, "run", "-c", "servera.one.test", "id -un; hostname", cache=alice)
 check("alice runs a command on servera as herself", r.code == 0 and r.says("alice", "servera"), r.all)

@@ -124,11 +124,13 @@ impl Reason {
                  asked to be forwardable (kinit without -f)"
             ),
             Reason::HostNotTrusted => format!(
-                "the server {host} is not trusted for delegation by the domain (its tickets are not marked ok-as-delegate), so \
-                 the client did not forward the credential of {user} to it"
+                "the server {host} is not trusted for delegation by the domain (its tickets are not marked ok-as-delegate), so a \
+                 client that goes by policy (--delegate auto, the default) does not forward the credential of \
+                 {user} to it, nor does one that is told not to (--delegate never)"
             ),
             Reason::ClientChoseNot => format!(
-                "the ticket of {user} could have been forwarded to {host}, but the client program did not delegate"
+                "the ticket of {user} could have been forwarded to {host}, but the client program did not delegate \
+                 (--delegate never, or a program that was not asked to)"
             ),
             Reason::NoTicketGrantingTicket => {
                 format!("the client has no ticket-granting ticket of {user} that it could forward to {host}")

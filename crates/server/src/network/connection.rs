@@ -167,7 +167,8 @@ impl Connection {
         let mut accepted = match answer {
             Ok(Ok(accepted)) => accepted,
             Ok(Err(refusal)) if refusal.denied => {
-                return Err(Box::new(close(plain(StatusCode::FORBIDDEN, "access denied"))));
+                let text = format!("access denied: {}", refusal.reason);
+                return Err(Box::new(close(plain(StatusCode::FORBIDDEN, &text))));
             }
             Ok(Err(refusal)) => {
                 let challenge = need
