@@ -94,6 +94,15 @@ def kinit(user, realm=None, cache=None, flags=("-f",)):
     return cache
 
 
+def homes(*users):
+    """Home folders of domain users, as a join makes them."""
+    for host in ("servera", "serverb"):
+        for user in users:
+            home = hostdir(host) / "home" / user
+            home.mkdir(parents=True, exist_ok=True)
+            at(host, "chown", user, str(home))
+
+
 def merge_keytabs(target, *sources):
     """One keytab of several: entries follow the two bytes of the version."""
     body = b"".join(pathlib.Path(s).read_bytes()[2:] for s in sources)

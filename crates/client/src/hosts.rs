@@ -177,7 +177,13 @@ impl Hosts {
     fn read(&mut self, path: &Path, must_exist: bool) -> Result<(), Error> {
         match std::fs::read_to_string(path) {
             Ok(text) => self.add(&path.display().to_string(), &text),
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !must_exist => Ok(()),
+            // A home folder may be closed to its own user's session (another host's, root squash): as ssh has it.
+            Err(error)
+                if !must_exist
+                    && matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) =>
+            {
+                Ok(())
+            }
             Err(error) => Err(Error::Configuration {
                 file: path.display().to_string(),
                 reason: format!("cannot read: {error}"),

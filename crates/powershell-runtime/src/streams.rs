@@ -218,7 +218,9 @@ impl Runspace {
             self.host.write_information(&record);
             return Ok(());
         }
+        // The record is made all the same: who collects records (a remote client) gets it, a console shows nothing.
         if action == ActionPreference::SilentlyContinue {
+            self.host.write_information(&record);
             return Ok(());
         }
         let text = self.to_text(&data);
