@@ -4,6 +4,7 @@ mod advice;
 mod decode;
 mod run;
 mod serve;
+mod shell;
 mod ticket;
 
 use std::process::ExitCode;
@@ -31,6 +32,10 @@ enum Command {
     Run(run::Arguments),
     /// Serve remoting on this machine (Enable-PSRemoting)
     Serve(serve::Arguments),
+    /// Run a script with the embedded PowerShell
+    Shell(shell::Arguments),
+    /// Serve one remoting client on standard input and output, as an ssh subsystem or a session's program
+    Host,
     /// Look at tickets and at what a session may do with them
     #[command(subcommand)]
     Ticket(ticket::Command),
@@ -46,6 +51,8 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(arguments) => run::run(arguments),
         Command::Serve(arguments) => serve::run(arguments),
+        Command::Shell(arguments) => shell::run(&arguments),
+        Command::Host => shell::host(),
         Command::Ticket(command) => ticket::run(&command),
         Command::Decode(arguments) => decode::run(&arguments),
     }

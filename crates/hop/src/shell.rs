@@ -1,0 +1,103 @@
+//! `hop shell` and `hop host`: the embedded PowerShell.
+
+use std::process::ExitCode;
+
+use hop_powershell_cmdlets::console;
+use hop_powershell_runtime::runspace::RECOMMENDED_STACK;
+
+/// Run a script with the embedded PowerShell.
+///
+/// Takes PowerShell's own switches, with one dash or two: -NoProfile, -NonInteractive, -NoLogo and
+/// -ExecutionPolicy are accepted (there is no profile and no prompt here), then -File SCRIPT ARGUMENT...
+/// or -Command TEXT.
+#[derive(Debug, clap::Args)]
+#[command(disable_help_flag = true)]
+pub struct Arguments {
+    /// PowerShell's switches, then -File SCRIPT and its arguments, or -Command TEXT
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    words: Vec<String>,
+}
+
+/// What is to be run.
+#[derive(Debug, PartialEq, Eq)]
+enum Task {
+    File(String, Vec<String>),
+    Command(String),
+}
+
+/// PowerShell's exit code for a command line that it does not take.
+const BAD_COMMAND_LINE: u8 = 64;
+
+/// Runs the script and gives its exit code.
+#[expect(clippy::print_stderr, reason = "the answer")]
+pub fn run(arguments: &Arguments) -> ExitCode {
+    let task = match task(&arguments.words) {
+        Ok(task) => task,
+        Err(message) => {
+            eprintln!("hop: {message}");
+            return ExitCode::from(BAD_COMMAND_LINE);
+        }
+    };
+    let work = move || match task {
+        Task::File(file, arguments) => console::run_file(&file, &arguments, None),
+        Task::Command(text) => console::run_text(&text, None),
+    };
+    // Deep recursion of a script is the engine's to refuse, so its thread has room for it.
+    match std::thread::Builder::new().stack_size(RECOMMENDED_STACK).spawn(work).map(|t| t.join()) {
+        Ok(Ok(code)) => ExitCode::from(u8::try_from(code & 0xff).unwrap_or(1)),
+        _ => ExitCode::FAILURE,
+    }
+}
+
+/// Serves one client on standard input and output.
+pub fn host() -> ExitCode {
+    hop_host::serve_stdio(None).map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+fn task(words: &[String]) -> Result<Task, String> {
+    let mut rest = words.iter();
+    while let Some(word) = rest.next() {
+        let Some(name) = word.strip_prefix("--").or_else(|| word.strip_prefix('-')) else {
+            return Ok(Task::File(word.clone(), rest.cloned().collect()));
+        };
+        let is = |full: &str, least: usize| {
+            name.len() >= least && full.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
+        };
+        if is("file", 1) {
+            let file = rest.next().ok_or("-File needs the path of a script")?;
+            return Ok(Task::File(file.clone(), rest.cloned().collect()));
+        } else if is("command", 1) {
+            return Ok(Task::Command(rest.cloned().collect::<Vec<_>>().join(" ")));
+        } else if is("executionpolicy", 2) || is("outputformat", 1) || is("inputformat", 3) {
+            rest.next().ok_or_else(|| format!("{word} needs a value"))?;
+        } else if !(is("noprofile", 3) || is("noninteractive", 4) || is("nologo", 3) || is("login", 1)) {
+            return Err(format!("{word} is not a switch of hop shell; give -File SCRIPT or -Command TEXT"));
+        }
+    }
+    Err("give -File SCRIPT or -Command TEXT; there is no prompt here".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Task, task};
+
+    fn of(line: &str) -> Result<Task, String> {
+        task(&line.split(' ').map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn takes_powershells_switches() {
+        let file = |args: &[&str]| Task::File("x.ps1".into(), args.iter().map(|a| (*a).into()).collect());
+        assert_eq!(of("-NoProfile -NonInteractive -File x.ps1 -A 1"), Ok(file(&["-A", "1"])));
+        assert_eq!(of("-nop --noni -ExecutionPolicy Bypass -f x.ps1"), Ok(file(&[])));
+        assert_eq!(of("x.ps1 b"), Ok(file(&["b"])));
+        assert_eq!(of("-c Get-Date -Year 2020"), Ok(Task::Command("Get-Date -Year 2020".into())));
+    }
+
+    #[test]
+    fn refuses_what_it_does_not_know() {
+        assert!(of("-Foo x.ps1").is_err_and(|e| e.contains("-Foo")));
+        assert!(of("-NoProfile -File").is_err());
+        assert!(of("-NoProfile").is_err());
+    }
+}
