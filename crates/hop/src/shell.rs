@@ -61,7 +61,8 @@ fn task(words: &[String]) -> Result<Task, String> {
             return Ok(Task::File(word.clone(), rest.cloned().collect()));
         };
         let is = |full: &str, least: usize| {
-            name.len() >= least && full.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
+            name.len() >= least
+                && full.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
         };
         if is("file", 1) {
             let file = rest.next().ok_or("-File needs the path of a script")?;

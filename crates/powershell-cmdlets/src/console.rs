@@ -98,10 +98,7 @@ pub fn run_text(text: &str, remoting: Option<Box<dyn Remoting>>) -> i32 {
     run(remoting, |runspace, out| runspace.run_script(text, &[], None, out))
 }
 
-fn run(
-    remoting: Option<Box<dyn Remoting>>,
-    work: impl FnOnce(&mut Runspace, &mut OutDefault) -> Run,
-) -> i32 {
+fn run(remoting: Option<Box<dyn Remoting>>, work: impl FnOnce(&mut Runspace, &mut OutDefault) -> Run) -> i32 {
     let mut runspace =
         Runspace::new(Box::new(ConsoleHost), Arc::new(LocalPlatform::new()), crate::command_table());
     runspace.remoting = remoting;
