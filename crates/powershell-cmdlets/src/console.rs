@@ -99,8 +99,7 @@ pub fn run_text(text: &str, remoting: Option<Box<dyn Remoting>>) -> i32 {
 }
 
 fn run(remoting: Option<Box<dyn Remoting>>, work: impl FnOnce(&mut Runspace, &mut OutDefault) -> Run) -> i32 {
-    let mut runspace =
-        Runspace::new(Box::new(ConsoleHost), Arc::new(LocalPlatform::new()), crate::command_table());
+    let mut runspace = crate::runspace(Box::new(ConsoleHost), Arc::new(LocalPlatform::new()));
     runspace.remoting = remoting;
     let mut out = OutDefault::new(80);
     let result = work(&mut runspace, &mut out);
