@@ -60,7 +60,7 @@ fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Ticket(command) => ticket::run(&command),
         Command::Decode(arguments) => decode::run(&arguments),
-        Command::Shell(arguments) => shell::run(arguments),
+        Command::Shell(arguments) => shell::run(&arguments),
         Command::Host(arguments) => host::run(&arguments),
         Command::Lab(command) => lab::run(&command),
     }

@@ -1,92 +1,103 @@
-//! `hop shell`: the embedded PowerShell without any network.
+//! `hop shell`: the embedded PowerShell on this machine.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use hop_powershell_cmdlets::console;
 use hop_powershell_runtime::runspace::RECOMMENDED_STACK;
 
-use crate::{advice, remoting};
+use crate::remoting::Remote;
 
-/// Run a script here, with the embedded PowerShell
+/// Run a script with the embedded PowerShell.
 ///
-/// The switches are pwsh's. Exit codes are pwsh's too: that of `exit N`, 1 after an uncaught error, 64 for wrong use.
+/// Takes PowerShell's own switches, with one dash or two: -NoProfile, -NonInteractive, -NoLogo and
+/// -ExecutionPolicy are accepted (there is no profile and no prompt here), then -File SCRIPT ARGUMENT...
+/// or -Command TEXT.
 #[derive(Debug, clap::Args)]
-#[command(override_usage = "hop shell [-NoProfile] [-NonInteractive] -File SCRIPT [ARGUMENT]...")]
+#[command(disable_help_flag = true)]
 pub struct Arguments {
-    /// -NoProfile, -NonInteractive, -NoLogo (accepted, the only way there is), -File SCRIPT [ARGUMENT]...
-    #[arg(value_name = "OPTION", trailing_var_arg = true, allow_hyphen_values = true)]
+    /// PowerShell's switches, then -File SCRIPT and its arguments, or -Command TEXT
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     words: Vec<String>,
 }
 
-/// What was asked for.
+/// What is to be run.
 #[derive(Debug, PartialEq, Eq)]
-struct Call {
-    file: PathBuf,
-    arguments: Vec<String>,
+enum Task {
+    File(String, Vec<String>),
+    Command(String),
 }
 
-/// Runs it.
-pub fn run(arguments: Arguments) -> ExitCode {
-    let call = match parse(arguments.words) {
-        Ok(call) => call,
-        Err(message) => return usage(&message),
+/// PowerShell's exit code for a command line that it does not take.
+const BAD_COMMAND_LINE: u8 = 64;
+
+/// Runs the script and gives its exit code.
+#[expect(clippy::print_stderr, reason = "the answer")]
+pub fn run(arguments: &Arguments) -> ExitCode {
+    let task = match task(&arguments.words) {
+        Ok(task) => task,
+        Err(message) => {
+            eprintln!("hop: {message}");
+            return ExitCode::from(BAD_COMMAND_LINE);
+        }
     };
-    // Scripts recurse deeper than a thread's usual stack allows.
-    let work = move || {
-        let file = call.file.to_string_lossy().into_owned();
-        console::run_file(&file, &call.arguments, Some(Box::new(remoting::Remote::new())))
+    let work = move || match task {
+        Task::File(file, arguments) => {
+            console::run_file(&file, &arguments, Some(Box::new(Remote::new())))
+        }
+        Task::Command(text) => console::run_text(&text, Some(Box::new(Remote::new()))),
     };
-    let thread = std::thread::Builder::new().name("engine".into()).stack_size(RECOMMENDED_STACK).spawn(work);
-    match thread.map(std::thread::JoinHandle::join) {
-        Ok(Ok(code)) => ExitCode::from(u8::try_from(code & 0xFF).unwrap_or(1)),
-        Ok(Err(panic)) => std::panic::resume_unwind(panic),
-        Err(error) => advice::fail(70, &error),
+    // Deep recursion of a script is the engine's to refuse, so its thread has room for it.
+    match std::thread::Builder::new().stack_size(RECOMMENDED_STACK).spawn(work).map(|t| t.join()) {
+        Ok(Ok(code)) => ExitCode::from(u8::try_from(code & 0xff).unwrap_or(1)),
+        _ => ExitCode::FAILURE,
     }
 }
 
-/// Reads pwsh's switches: any case, any abbreviation that PowerShell takes, one dash or two.
-fn parse(words: Vec<String>) -> Result<Call, String> {
-    let mut words = words.into_iter();
-    while let Some(word) = words.next() {
+fn task(words: &[String]) -> Result<Task, String> {
+    let mut rest = words.iter();
+    while let Some(word) = rest.next() {
         let Some(name) = word.strip_prefix("--").or_else(|| word.strip_prefix('-')) else {
-            return Ok(Call { file: word.into(), arguments: words.collect() });
+            return Ok(Task::File(word.clone(), rest.cloned().collect()));
         };
-        match name.to_ascii_lowercase().as_str() {
-            "noprofile" | "nop" | "noninteractive" | "noni" | "nologo" | "nol" => {}
-            "executionpolicy" | "ex" | "ep" => {
-                words.next();
-            }
-            "file" | "f" => {
-                let file = words.next().ok_or("-File needs the path of a script")?;
-                return Ok(Call { file: file.into(), arguments: words.collect() });
-            }
-            _ => return Err(format!("{word} is no option of hop shell")),
+        let is = |full: &str, least: usize| {
+            name.len() >= least
+                && full.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
+        };
+        if is("file", 1) {
+            let file = rest.next().ok_or("-File needs the path of a script")?;
+            return Ok(Task::File(file.clone(), rest.cloned().collect()));
+        } else if is("command", 1) {
+            return Ok(Task::Command(rest.cloned().collect::<Vec<_>>().join(" ")));
+        } else if is("executionpolicy", 2) || is("outputformat", 1) || is("inputformat", 3) {
+            rest.next().ok_or_else(|| format!("{word} needs a value"))?;
+        } else if !(is("noprofile", 3) || is("noninteractive", 4) || is("nologo", 3) || is("login", 1)) {
+            return Err(format!("{word} is not a switch of hop shell; give -File SCRIPT or -Command TEXT"));
         }
     }
-    Err("no script was named".to_owned())
-}
-
-#[expect(clippy::print_stderr, reason = "an error of usage")]
-fn usage(message: &str) -> ExitCode {
-    eprintln!(
-        "hop shell: {message}; usage: hop shell [-NoProfile] [-NonInteractive] -File SCRIPT [ARGUMENT]..."
-    );
-    ExitCode::from(64)
+    Err("give -File SCRIPT or -Command TEXT; there is no prompt here".into())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{Task, task};
+
+    fn of(line: &str) -> Result<Task, String> {
+        task(&line.split(' ').map(str::to_owned).collect::<Vec<_>>())
+    }
 
     #[test]
-    fn switches_are_those_of_pwsh() {
-        let call = |line: &str| parse(line.split_whitespace().map(str::to_owned).collect());
-        let expected = Call { file: "a.ps1".into(), arguments: vec!["-x".into(), "1".into()] };
-        assert_eq!(call("-NoProfile -NonInteractive -File a.ps1 -x 1"), Ok(Call { ..expected }));
-        assert_eq!(call("-nop -ep Bypass a.ps1").map(|c| c.file), Ok("a.ps1".into()));
-        for wrong in ["", "-File", "-Bogus a.ps1"] {
-            assert!(call(wrong).is_err(), "{wrong}");
-        }
+    fn takes_powershells_switches() {
+        let file = |args: &[&str]| Task::File("x.ps1".into(), args.iter().map(|a| (*a).into()).collect());
+        assert_eq!(of("-NoProfile -NonInteractive -File x.ps1 -A 1"), Ok(file(&["-A", "1"])));
+        assert_eq!(of("-nop --noni -ExecutionPolicy Bypass -f x.ps1"), Ok(file(&[])));
+        assert_eq!(of("x.ps1 b"), Ok(file(&["b"])));
+        assert_eq!(of("-c Get-Date -Year 2020"), Ok(Task::Command("Get-Date -Year 2020".into())));
+    }
+
+    #[test]
+    fn refuses_what_it_does_not_know() {
+        assert!(of("-Foo x.ps1").is_err_and(|e| e.contains("-Foo")));
+        assert!(of("-NoProfile -File").is_err());
+        assert!(of("-NoProfile").is_err());
     }
 }

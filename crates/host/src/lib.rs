@@ -10,7 +10,6 @@ pub mod session;
 use std::sync::Arc;
 
 use hop_powershell_runtime::host::Remoting;
-use hop_powershell_runtime::runspace::Runspace;
 
 /// Makes the way to other computers; called on the engine's thread.
 pub type RemotingFactory = Box<dyn FnOnce() -> Box<dyn Remoting> + Send>;
@@ -34,7 +33,7 @@ pub fn serve_stdio(sender: Sender, remoting: Option<RemotingFactory>) -> std::io
     let os = name.map_or("Linux", |name| name.trim_matches('"')).to_owned();
     let factory = Box::new(move |host| {
         let platform = Arc::new(hop_powershell_cmdlets::platform::LocalPlatform::new());
-        let mut runspace = Runspace::new(host, platform, hop_powershell_cmdlets::command_table());
+        let mut runspace = hop_powershell_cmdlets::runspace(host, platform);
         runspace.remoting = remoting.map(|make| make());
         runspace
     });

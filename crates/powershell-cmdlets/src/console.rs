@@ -85,14 +85,24 @@ impl Sink for OutDefault {
 /// Runs a script file on a console and gives the exit code. Call it on a thread with
 /// [`RECOMMENDED_STACK`](hop_powershell_runtime::runspace::RECOMMENDED_STACK).
 pub fn run_file(path: &str, arguments: &[String], remoting: Option<Box<dyn Remoting>>) -> i32 {
-    let mut runspace =
-        Runspace::new(Box::new(ConsoleHost), Arc::new(LocalPlatform::new()), crate::command_table());
-    runspace.remoting = remoting;
-    let path = runspace.full_path(path);
     let arguments: Vec<(Option<String>, Value)> =
         arguments.iter().map(|a| (None, Value::string(a))).collect();
+    run(remoting, |runspace, out| {
+        let path = runspace.full_path(path);
+        runspace.run_file(&path, &arguments, None, out)
+    })
+}
+
+/// Runs a script text on a console and gives the exit code. Call it on a thread like [`run_file`].
+pub fn run_text(text: &str, remoting: Option<Box<dyn Remoting>>) -> i32 {
+    run(remoting, |runspace, out| runspace.run_script(text, &[], None, out))
+}
+
+fn run(remoting: Option<Box<dyn Remoting>>, work: impl FnOnce(&mut Runspace, &mut OutDefault) -> Run) -> i32 {
+    let mut runspace = crate::runspace(Box::new(ConsoleHost), Arc::new(LocalPlatform::new()));
+    runspace.remoting = remoting;
     let mut out = OutDefault::new(80);
-    let result = runspace.run_file(&path, &arguments, None, &mut out);
+    let result = work(&mut runspace, &mut out);
     out.finish(&mut runspace);
     match result {
         Ok(()) => 0,

@@ -1,6 +1,7 @@
 //! PowerShell cmdlets and providers of the embedded engine.
 #![forbid(unsafe_code)]
 
+mod clixml;
 pub mod console;
 mod data;
 mod engine;
@@ -11,7 +12,11 @@ pub mod platform;
 pub mod serialize;
 mod system;
 
+use std::sync::Arc;
+
 use hop_powershell_runtime::command::CommandTable;
+use hop_powershell_runtime::host::{Host, Platform};
+use hop_powershell_runtime::runspace::Runspace;
 
 /// All cmdlets and built-in aliases.
 pub fn command_table() -> CommandTable {
@@ -20,7 +25,15 @@ pub fn command_table() -> CommandTable {
     objects::register(&mut table);
     output::register(&mut table);
     files::register(&mut table);
+    clixml::register(&mut table);
     data::register(&mut table);
     system::register(&mut table);
     table
+}
+
+/// A session with all cmdlets and types of this crate.
+pub fn runspace(host: Box<dyn Host>, platform: Arc<dyn Platform>) -> Runspace {
+    let mut runspace = Runspace::new(host, platform, command_table());
+    clixml::provide(&mut runspace);
+    runspace
 }

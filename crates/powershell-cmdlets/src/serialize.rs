@@ -22,6 +22,12 @@ pub fn to_clixml(value: &Value, depth: usize, engine: &mut dyn Callbacks) -> cli
     Writer { seen: HashMap::new(), next: 0, nesting: 0, engine }.value(value, depth)
 }
 
+/// Several values as CLIXML with one numbering, so that an object met again is a reference.
+pub fn to_clixml_all(values: &[Value], depth: usize, engine: &mut dyn Callbacks) -> Vec<clixml::Value> {
+    let mut writer = Writer { seen: HashMap::new(), next: 0, nesting: 0, engine };
+    values.iter().map(|value| writer.value(value, depth)).collect()
+}
+
 struct Writer<'e> {
     seen: HashMap<HashKey, ObjectId>,
     next: u32,
@@ -271,6 +277,12 @@ fn primitive(value: &Value) -> Option<clixml::Value> {
 /// A CLIXML value as the engine sees it: primitives as themselves, objects as deserialised property bags.
 pub fn from_clixml(value: &clixml::Value) -> Value {
     Reader { seen: HashMap::new() }.value(value)
+}
+
+/// Several values of one document as the engine sees them.
+pub fn from_clixml_all<'v>(values: impl IntoIterator<Item = &'v clixml::Value>) -> Vec<Value> {
+    let mut reader = Reader { seen: HashMap::new() };
+    values.into_iter().map(|value| reader.value(value)).collect()
 }
 
 struct Reader {

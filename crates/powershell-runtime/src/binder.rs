@@ -333,6 +333,11 @@ impl Runspace {
         for (i, value, span) in raw {
             let p = &declared.parameters[i];
             let value = self.bind_value(p, value).map_err(|e| (e, span))?;
+            if let Some(span) = span
+                && !bound.spans.iter().any(|(n, _)| *n == p.name)
+            {
+                bound.spans.push((p.name.clone(), span));
+            }
             bound.values.push((p.name.clone(), value));
         }
         // Mandatory ones.

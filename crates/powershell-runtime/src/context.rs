@@ -57,6 +57,11 @@ impl CmdletContext<'_> {
         Flow::Error(error)
     }
 
+    /// Makes a terminating error about one of this cmdlet's arguments: it points at the argument.
+    pub fn parameter_error(&mut self, parameter: &str, error: Error) -> Error {
+        self.runspace.argument_failed(self.call, parameter, error)
+    }
+
     /// Writes a warning.
     pub fn warning(&mut self, text: &str) -> Run {
         self.runspace.write_warning_from(self.call, text, self.out)

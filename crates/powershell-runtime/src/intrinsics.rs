@@ -93,6 +93,7 @@ impl ScriptCmdlet {
     pub(crate) fn new(call: &Invocation) -> Self {
         Self {
             call: Mutex::new(Invocation {
+                spans: Vec::new(),
                 info: call.info.clone(),
                 bound: call.bound.clone(),
                 unbound: Vec::new(),

@@ -116,6 +116,8 @@ pub struct Invocation {
     pub(crate) info: Arc<InvocationInfo>,
     pub(crate) bound: Vec<(Arc<str>, Value)>,
     pub(crate) unbound: Vec<Value>,
+    /// Where the arguments of bound parameters stand.
+    pub(crate) spans: Vec<(Arc<str>, hop_powershell_syntax::Span)>,
     pub(crate) set_name: Option<Arc<str>>,
     pub(crate) common: CommonParameters,
     pub(crate) error_suffix: String,

@@ -28,7 +28,7 @@ pub mod intrinsics;
 pub mod invocation;
 pub mod module;
 mod native;
-mod ops;
+pub mod ops;
 mod reference;
 mod requires;
 pub mod resolve;

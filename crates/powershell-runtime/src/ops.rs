@@ -71,14 +71,42 @@ pub(crate) fn semantic_version(text: &str) -> Value {
     ]))
 }
 
-/// `PathInfo` of a file system location.
-pub(crate) fn path_info(path: &str) -> Value {
-    Value::native(PathInfo(path.to_string()))
+/// `PathInfo` of a location: drive, provider, the drive's root, the path shown and the provider's own.
+pub fn path_info(drive: &str, provider: &str, root: &str, path: &str, provider_path: &str) -> Value {
+    Value::native(PathInfo {
+        drive: drive_info(drive, provider, root, ""),
+        provider: provider_info(provider),
+        path: path.to_string(),
+        provider_path: provider_path.to_string(),
+    })
 }
 
-/// `PathInfo`.
+/// `PSDriveInfo`.
+pub fn drive_info(name: &str, provider: &str, root: &str, description: &str) -> Value {
+    Value::native(DriveInfo {
+        name: name.to_string(),
+        provider: provider_info(provider),
+        root: root.to_string(),
+        description: description.to_string(),
+    })
+}
+
+/// `ProviderInfo`.
+pub fn provider_info(name: &str) -> Value {
+    Value::native(ProviderInfo(name.to_string()))
+}
+
+fn names(list: &[&str]) -> Vec<Arc<str>> {
+    list.iter().map(|n| Arc::from(*n)).collect()
+}
+
 #[derive(Debug)]
-struct PathInfo(String);
+struct PathInfo {
+    drive: Value,
+    provider: Value,
+    path: String,
+    provider_path: String,
+}
 
 impl NativeObject for PathInfo {
     fn type_ref(&self) -> TypeRef {
@@ -86,20 +114,98 @@ impl NativeObject for PathInfo {
     }
 
     fn text(&self) -> String {
-        self.0.clone()
+        self.path.clone()
     }
 
     fn properties(&self) -> Vec<Arc<str>> {
-        ["Drive", "Provider", "ProviderPath", "Path"].into_iter().map(Arc::from).collect()
+        names(&["Drive", "Provider", "ProviderPath", "Path"])
     }
 
     fn get(&self, name: &str) -> Option<Result<Value, Error>> {
-        match name.to_ascii_lowercase().as_str() {
-            "path" | "providerpath" => Some(Ok(Value::string(&self.0))),
-            "drive" => Some(Ok(Value::string("/"))),
-            "provider" => Some(Ok(Value::string("Microsoft.PowerShell.Core\\FileSystem"))),
-            _ => None,
-        }
+        Some(Ok(match name.to_ascii_lowercase().as_str() {
+            "path" => Value::string(&self.path),
+            "providerpath" => Value::string(&self.provider_path),
+            "drive" => self.drive.clone(),
+            "provider" => self.provider.clone(),
+            _ => return None,
+        }))
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}
+
+#[derive(Debug)]
+struct DriveInfo {
+    name: String,
+    provider: Value,
+    root: String,
+    description: String,
+}
+
+impl NativeObject for DriveInfo {
+    fn type_ref(&self) -> TypeRef {
+        TypeRef::named("System.Management.Automation.PSDriveInfo")
+    }
+
+    fn text(&self) -> String {
+        self.name.clone()
+    }
+
+    fn properties(&self) -> Vec<Arc<str>> {
+        names(&[
+            "CurrentLocation",
+            "Name",
+            "Provider",
+            "Root",
+            "Description",
+            "MaximumSize",
+            "Credential",
+            "DisplayRoot",
+            "VolumeSeparatedByColon",
+        ])
+    }
+
+    fn get(&self, name: &str) -> Option<Result<Value, Error>> {
+        Some(Ok(match name.to_ascii_lowercase().as_str() {
+            "name" => Value::string(&self.name),
+            "provider" => self.provider.clone(),
+            "root" => Value::string(&self.root),
+            "description" | "currentlocation" => Value::string(&self.description),
+            "maximumsize" | "credential" | "displayroot" => Value::Null,
+            "volumeseparatedbycolon" => Value::Bool(self.name != "/"),
+            _ => return None,
+        }))
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}
+
+#[derive(Debug)]
+struct ProviderInfo(String);
+
+impl NativeObject for ProviderInfo {
+    fn type_ref(&self) -> TypeRef {
+        TypeRef::named("System.Management.Automation.ProviderInfo")
+    }
+
+    fn text(&self) -> String {
+        format!("Microsoft.PowerShell.Core\\{}", self.0)
+    }
+
+    fn properties(&self) -> Vec<Arc<str>> {
+        names(&["Name", "Capabilities", "Drives"])
+    }
+
+    fn get(&self, name: &str) -> Option<Result<Value, Error>> {
+        Some(Ok(match name.to_ascii_lowercase().as_str() {
+            "name" => Value::string(&self.0),
+            "modulename" | "pssnapin" => Value::string("Microsoft.PowerShell.Core"),
+            _ => return None,
+        }))
     }
 
     fn as_any(&self) -> &dyn std::any::Any {
@@ -678,15 +784,22 @@ impl Callbacks for Runspace {
     }
 
     fn find_type(&mut self, name: &str) -> Option<TypeRef> {
-        self.types.find(name)
+        self.types.find(name).or_else(|| self.type_providers.iter().find_map(|p| p.find(name)))
     }
 
     fn static_get(&mut self, kind: &TypeRef, name: &str) -> Option<Result<Value, Error>> {
         self.class_static(kind, name)
+            .or_else(|| self.with_type_providers(|this, provider| provider.get(this, kind, name)))
+    }
+
+    fn static_set(&mut self, kind: &TypeRef, name: &str, value: &Value) -> Option<Result<(), Error>> {
+        self.set_class_static(kind, name, value)
+            .or_else(|| self.with_type_providers(|this, provider| provider.set(this, kind, name, value)))
     }
 
     fn static_invoke(&mut self, kind: &TypeRef, name: &str, args: &[Value]) -> Option<Result<Value, Error>> {
         self.class_call_static(kind, name, args)
+            .or_else(|| self.with_type_providers(|this, provider| provider.invoke(this, kind, name, args)))
     }
 
     fn type_data_member(&mut self, type_names: &[Arc<str>], name: &str) -> Option<MemberKind> {
@@ -762,6 +875,17 @@ impl Callbacks for Runspace {
 }
 
 impl Runspace {
+    fn with_type_providers<R>(
+        &mut self,
+        mut ask: impl FnMut(&mut Self, &dyn crate::runspace::TypeProvider) -> Option<R>,
+    ) -> Option<R> {
+        // Taken out while asked, since they get the session itself; one that calls back finds the others gone.
+        let providers = std::mem::take(&mut self.type_providers);
+        let found = providers.iter().find_map(|p| ask(self, &**p));
+        self.type_providers = providers;
+        found
+    }
+
     /// Adds type data (`Update-TypeData`).
     pub fn add_type_data(&mut self, type_name: &str, member: &str, kind: MemberKind) {
         self.type_data.entry(type_name.to_ascii_lowercase()).or_default().set(member, kind);

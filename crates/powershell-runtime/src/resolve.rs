@@ -280,6 +280,18 @@ impl Runspace {
         };
         Value::native(object)
     }
+
+    /// The info object of an alias.
+    pub fn alias_info(&mut self, alias: &Alias) -> Value {
+        Value::native(CommandObject {
+            name: alias.name.clone(),
+            kind: "Alias",
+            definition: alias.target.clone(),
+            source: alias.module.clone(),
+            block: None,
+            cmdlet: self.commands.get(&alias.target).cloned(),
+        })
+    }
 }
 
 /// `CommandInfo` and its kin.
@@ -307,6 +319,7 @@ impl NativeObject for CommandObject {
             "Filter" => "System.Management.Automation.FilterInfo",
             "ExternalScript" => "System.Management.Automation.ExternalScriptInfo",
             "Application" => "System.Management.Automation.ApplicationInfo",
+            "Alias" => "System.Management.Automation.AliasInfo",
             _ => "System.Management.Automation.ScriptInfo",
         })
     }
@@ -327,6 +340,12 @@ impl NativeObject for CommandObject {
             "name" => Value::string(&self.name),
             "commandtype" => crate::ops::command_type(self.kind),
             "definition" => Value::string(&self.definition),
+            "displayname" if self.kind == "Alias" => {
+                Value::from(format!("{} -> {}", self.name, self.definition))
+            }
+            "displayname" => Value::string(&self.name),
+            "resolvedcommandname" if self.kind == "Alias" => Value::string(&self.definition),
+            "description" if self.kind == "Alias" => Value::string(""),
             "source" => Value::string(&self.source),
             "path" if matches!(self.kind, "ExternalScript" | "Application") => {
                 Value::string(&self.definition)
@@ -346,5 +365,65 @@ impl NativeObject for CommandObject {
 
     fn as_any(&self) -> &dyn Any {
         self
+    }
+}
+
+/// Listing what is defined.
+impl Runspace {
+    fn each_scope(&self, mut visit: impl FnMut(&mut crate::scope::ScopeData)) {
+        let mut scope = Some(&self.state.scope);
+        while let Some(s) = scope {
+            visit(&mut s.data());
+            scope = s.parent();
+        }
+    }
+
+    /// Names of all visible variables.
+    pub fn variable_names(&self) -> Vec<String> {
+        let mut seen = std::collections::BTreeMap::new();
+        self.each_scope(|data| {
+            for (key, cell) in &data.variables {
+                seen.entry(key.clone()).or_insert_with(|| cell.with(|v| v.name.clone()));
+            }
+        });
+        seen.into_values().collect()
+    }
+
+    /// Names of all visible functions.
+    pub fn function_names(&self) -> Vec<String> {
+        let mut seen = std::collections::BTreeMap::new();
+        self.each_scope(|data| {
+            for (key, f) in &data.functions {
+                seen.entry(key.clone()).or_insert_with(|| f.name.clone());
+            }
+        });
+        seen.into_values().collect()
+    }
+
+    /// Names of all visible aliases.
+    pub fn alias_names(&self) -> Vec<String> {
+        let mut seen = std::collections::BTreeMap::new();
+        self.each_scope(|data| {
+            for (key, a) in &data.aliases {
+                seen.entry(key.clone()).or_insert_with(|| a.name.clone());
+            }
+        });
+        for (name, _) in self.commands.aliases() {
+            seen.entry(fold_case(name)).or_insert_with(|| (*name).to_string());
+        }
+        seen.into_values().filter(|n| self.find_alias(n).is_some()).collect()
+    }
+
+    /// Removes a function from the nearest scope that has it; whether there was one.
+    pub fn remove_function(&mut self, name: &str) -> bool {
+        let key = fold_case(name);
+        let mut scope = Some(self.state.scope.clone());
+        while let Some(s) = scope {
+            if s.data().functions.remove(&key).is_some() {
+                return true;
+            }
+            scope = s.parent().cloned();
+        }
+        false
     }
 }

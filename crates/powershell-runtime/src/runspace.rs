@@ -13,7 +13,7 @@ use crate::flow::{Flow, Run, Sink};
 use crate::host::{CancellationToken, Host, Platform, ProgressRecord, Remoting};
 use crate::invocation::{ActionPreference, Invocation, StreamTargets};
 use crate::scope::{Module, Scope};
-use crate::value::{Error, InvocationInfo, PsList, Value};
+use crate::value::{Error, InvocationInfo, PsList, TypeRef, Value};
 
 /// Stack size in bytes for the thread that runs a [`Runspace`].
 pub const RECOMMENDED_STACK: usize = 1 << 30;
@@ -73,6 +73,43 @@ pub(crate) struct State {
     pub collectors: Vec<(Arc<Scope>, String)>,
 }
 
+/// A drive made by `New-PSDrive`.
+#[derive(Clone, Debug)]
+pub struct Drive {
+    /// Name without colon.
+    pub name: String,
+    /// Root folder in the file system.
+    pub root: String,
+    /// Description.
+    pub description: String,
+}
+
+/// Static members and constructors of types that another crate brings.
+pub trait TypeProvider {
+    /// The type of that full name, when it is one of these.
+    fn find(&self, full_name: &str) -> Option<TypeRef>;
+    /// Reads a static property; `None` when it is not one of these.
+    fn get(&self, runspace: &mut Runspace, kind: &TypeRef, name: &str) -> Option<Result<Value, Error>>;
+    /// Writes a static property.
+    fn set(
+        &self,
+        _runspace: &mut Runspace,
+        _kind: &TypeRef,
+        _name: &str,
+        _value: &Value,
+    ) -> Option<Result<(), Error>> {
+        None
+    }
+    /// Calls a static method or, with the name `new`, a constructor.
+    fn invoke(
+        &self,
+        runspace: &mut Runspace,
+        kind: &TypeRef,
+        name: &str,
+        args: &[Value],
+    ) -> Option<Result<Value, Error>>;
+}
+
 /// A PowerShell session.
 pub struct Runspace {
     /// The host.
@@ -85,6 +122,12 @@ pub struct Runspace {
     pub remoting: Option<Box<dyn Remoting>>,
     /// Environment variables, as `$env:` shows them.
     pub env: BTreeMap<String, String>,
+    /// Drives made by `New-PSDrive`.
+    pub drives: Vec<Drive>,
+    /// Drive and path below it, when the current location is not on the drive `/`.
+    pub drive_location: Option<(String, String)>,
+    /// Members of types that live outside this crate: the file system's, for instance.
+    pub type_providers: Vec<Box<dyn TypeProvider>>,
     /// Data that cmdlets keep for the whole session, by a name of their choice.
     pub session_data: BTreeMap<String, Box<dyn std::any::Any>>,
     /// Imported modules.
@@ -123,6 +166,9 @@ impl Runspace {
             commands,
             remoting: None,
             env,
+            drives: Vec::new(),
+            drive_location: None,
+            type_providers: Vec::new(),
             session_data: BTreeMap::new(),
             modules: Vec::new(),
             global,
@@ -159,6 +205,43 @@ impl Runspace {
     /// Sets the working directory; the path must be absolute and exist.
     pub fn set_location(&mut self, path: &str) {
         self.location = path.to_string();
+        self.drive_location = None;
+    }
+
+    /// Sets the location to a path on another drive; for a drive of the file system `folder` is its folder.
+    pub fn set_drive_location(&mut self, drive: &str, path: &str, folder: Option<&str>) {
+        if let Some(folder) = folder {
+            self.location = folder.to_string();
+        }
+        self.drive_location = Some((drive.to_string(), path.trim_matches('/').to_string()));
+    }
+
+    /// The location as `$PWD` shows it.
+    pub fn location_text(&self) -> String {
+        match &self.drive_location {
+            Some((drive, path)) => format!("{drive}:/{path}"),
+            None => self.location.clone(),
+        }
+    }
+
+    /// `$PWD`.
+    pub fn location_value(&self) -> Value {
+        let text = self.location_text();
+        match &self.drive_location {
+            None => crate::ops::path_info("/", "FileSystem", "/", &text, &text),
+            Some((drive, path)) => {
+                let provider = match drive.to_ascii_lowercase().as_str() {
+                    "env" => "Environment",
+                    "variable" => "Variable",
+                    "function" => "Function",
+                    "alias" => "Alias",
+                    _ => "FileSystem",
+                };
+                let below = if provider == "FileSystem" { &self.location } else { path };
+                let root = self.drives.iter().find(|d| d.name.eq_ignore_ascii_case(drive));
+                crate::ops::path_info(drive, provider, root.map_or("", |d| &d.root), &text, below)
+            }
+        }
     }
 
     /// `$?`.

@@ -187,7 +187,7 @@ impl Runspace {
             "?" => Value::Bool(self.success),
             "^" => self.last_tokens.0.clone(),
             "$" => self.last_tokens.1.clone(),
-            "pwd" => crate::ops::path_info(&self.location),
+            "pwd" => self.location_value(),
             "host" => crate::session::host_object(self),
             "executioncontext" => crate::session::execution_context(self),
             "psscriptroot" => {

@@ -211,7 +211,8 @@ impl Runspace {
         })
     }
 
-    pub(crate) fn set_drive_variable(&mut self, drive: &str, name: &str, value: Value) -> Result<(), Error> {
+    /// Assigns `$env:X`, `$function:f`, `$variable:v` or `$alias:a`.
+    pub fn set_drive_variable(&mut self, drive: &str, name: &str, value: Value) -> Result<(), Error> {
         match drive.to_ascii_lowercase().as_str() {
             "env" => {
                 if value.is_null() {

@@ -562,6 +562,7 @@ impl Runspace {
                 call.common = bound.common;
                 call.set_name = bound.set_name;
                 call.bound.clone_from(&bound.values);
+                call.spans = bound.spans;
                 self.start_collecting(&call.common);
                 Kind::Cmdlet { cmdlet: (cmdlet_info.create)(), info: cmdlet_info, fixed: bound.values }
             }
@@ -590,6 +591,15 @@ impl Runspace {
         };
         let captured = redirected.merged;
         Ok(Stage { kind, call, state, merged: captured, files: redirected.files, ended: false })
+    }
+
+    /// Completes an error about an argument: it points at the argument where that is known.
+    pub(crate) fn argument_failed(&mut self, call: &mut Invocation, parameter: &str, error: Error) -> Error {
+        let span = call.spans.iter().find(|(n, _)| n.eq_ignore_ascii_case(parameter)).map(|(_, s)| *s);
+        match self.binding_failed(call, error, span) {
+            Flow::Error(error) | Flow::Throw(error) | Flow::Leave(error) => error,
+            _ => Error::runtime("ArgumentFailed", ErrorCategory::InvalidArgument, parameter),
+        }
     }
 
     fn binding_failed(&mut self, call: &mut Invocation, error: Error, span: Option<Span>) -> Flow {
