@@ -41,9 +41,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         }
     };
     let work = move || match task {
-        Task::File(file, arguments) => {
-            console::run_file(&file, &arguments, Some(Box::new(Remote::new())))
-        }
+        Task::File(file, arguments) => console::run_file(&file, &arguments, Some(Box::new(Remote::new()))),
         Task::Command(text) => console::run_text(&text, Some(Box::new(Remote::new()))),
     };
     // Deep recursion of a script is the engine's to refuse, so its thread has room for it.

@@ -123,6 +123,8 @@ fn input_signals_exit_codes() {
             }
         }
         assert_eq!(out, b"one\ntwo\n");
+        // A command still held keeps the shell open.
+        drop(command);
         let mut command =
             shell.run("trap 'echo caught; exit 3' INT; echo ready; while :; do sleep 0.05; done", &[]);
         let mut text = String::new();
@@ -140,6 +142,7 @@ fn input_signals_exit_codes() {
             }
         }
         assert_eq!((text.as_str(), code), ("ready\ncaught\n", Some(3)));
+        drop(command);
         let (_, _, code) = run(&shell, "kill -9 $$").await;
         assert_eq!(code, 128 + 9);
         shell.close().await.unwrap();
