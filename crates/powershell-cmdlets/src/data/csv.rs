@@ -110,9 +110,7 @@ impl Writer {
             match self.quotes {
                 Quotes::Always => true,
                 Quotes::Never => false,
-                Quotes::AsNeeded => {
-                    text.contains(self.delimiter) || text.contains(['"', '\n', '\r'])
-                }
+                Quotes::AsNeeded => text.contains(self.delimiter) || text.contains(['"', '\n', '\r']),
             }
         } else {
             self.fields.iter().any(|f| f.eq_ignore_ascii_case(column))
@@ -137,11 +135,13 @@ impl Writer {
                 Some(v) if !v.is_null() => {
                     let text = match v.base() {
                         Value::DateTime(date) => {
-                            hop_powershell_runtime::datetime::format_datetime(*date, "G", 0).unwrap_or_default()
+                            hop_powershell_runtime::datetime::format_datetime(*date, "G", 0)
+                                .unwrap_or_default()
                         }
                         Value::Array(_) | Value::List(_) => v.base().type_name(),
                         Value::Double(_) | Value::Single(_) => {
-                            hop_powershell_runtime::operators::format_value(v.base(), "", None).unwrap_or_default()
+                            hop_powershell_runtime::operators::format_value(v.base(), "", None)
+                                .unwrap_or_default()
                         }
                         _ => context.runspace.to_text(&v),
                     };
@@ -156,9 +156,7 @@ impl Writer {
 
 fn columns_of(value: &Value) -> Vec<String> {
     match value.base() {
-        Value::Dict(dict) => {
-            dict.keys().iter().map(hop_powershell_runtime::convert::to_text).collect()
-        }
+        Value::Dict(dict) => dict.keys().iter().map(hop_powershell_runtime::convert::to_text).collect(),
         _ => members::properties(value).into_iter().map(|(name, _)| name.to_string()).collect(),
     }
 }
@@ -258,7 +256,13 @@ impl ExportCsv {
         if context.switch("Force") && there {
             files::make_writable(&path);
         }
-        match std::fs::OpenOptions::new().create(true).write(true).append(append).truncate(!append).open(&path) {
+        match std::fs::OpenOptions::new()
+            .create(true)
+            .write(true)
+            .append(append)
+            .truncate(!append)
+            .open(&path)
+        {
             Ok(file) => self.file = Some(file),
             Err(error) => {
                 let error = files::io_error(&error, &path);
@@ -309,8 +313,7 @@ impl Cmdlet for ExportCsv {
             }
             Some(columns) if context.switch("Append") && !context.switch("Force") => {
                 let own = columns_of(&value);
-                if let Some(missing) =
-                    columns.iter().find(|c| !own.iter().any(|o| o.eq_ignore_ascii_case(c)))
+                if let Some(missing) = columns.iter().find(|c| !own.iter().any(|o| o.eq_ignore_ascii_case(c)))
                 {
                     let (given, _) = Self::path(context)?;
                     let error = Error::new(

@@ -113,8 +113,7 @@ impl Cmdlet for GetDate {
             // A day that the month does not have moves on, as adding days would.
             let DateParts { day, .. } = parts;
             let first = DateTime::from_parts(DateParts { day: 1, ..parts }, date.kind());
-            let moved = first
-                .and_then(|d| d.add(TimeSpan::from_ticks(i64::from(day - 1) * 864_000_000_000)));
+            let moved = first.and_then(|d| d.add(TimeSpan::from_ticks(i64::from(day - 1) * 864_000_000_000)));
             date = moved.unwrap_or(date);
         }
         if context.switch("AsUTC") && date.kind() != DateTimeKind::Utc {

@@ -6,7 +6,9 @@ use hop_powershell_runtime::convert::to_text_with;
 use hop_powershell_runtime::flow::Run;
 use hop_powershell_runtime::members;
 use hop_powershell_runtime::operators::format_value;
-use hop_powershell_runtime::value::{Callbacks, DateTimeKind, DictKind, Error, ErrorCategory, MemberType, Value};
+use hop_powershell_runtime::value::{
+    Callbacks, DateTimeKind, DictKind, Error, ErrorCategory, MemberType, Value,
+};
 
 use super::UTILITY;
 use super::json_read::{DateKind, Settings, read};
@@ -24,7 +26,11 @@ pub(crate) fn register(table: &mut CommandTable) {
         .with(P::switch("Compress"))
         .with(P::switch("EnumsAsStrings"))
         .with(P::switch("AsArray"))
-        .with(P::new("EscapeHandling", "string").one_of(&["Default", "EscapeNonAscii", "EscapeHtml"])),
+        .with(P::new("EscapeHandling", "string").one_of(&[
+            "Default",
+            "EscapeNonAscii",
+            "EscapeHtml",
+        ])),
     );
     table.add(
         CmdletInfo::new(
@@ -163,7 +169,10 @@ impl Writer<'_> {
         for (name, kind) in members::properties(value) {
             if decorated && kind == MemberType::NoteProperty && name.starts_with("PS") {
                 // What the provider added is no data of a file.
-                if matches!(&*name, "PSPath" | "PSParentPath" | "PSChildName" | "PSDrive" | "PSProvider" | "PSIsContainer") {
+                if matches!(
+                    &*name,
+                    "PSPath" | "PSParentPath" | "PSChildName" | "PSDrive" | "PSProvider" | "PSIsContainer"
+                ) {
                     continue;
                 }
             }
@@ -278,9 +287,9 @@ impl Writer<'_> {
                 ) =>
             {
                 let text = match native.type_ref().full_name() {
-                    "System.DateTimeOffset" => {
-                        native.format("yyyy-MM-ddTHH:mm:ss.FFFFFFFzzz").unwrap_or_else(|| Ok(native.text()))?
-                    }
+                    "System.DateTimeOffset" => native
+                        .format("yyyy-MM-ddTHH:mm:ss.FFFFFFFzzz")
+                        .unwrap_or_else(|| Ok(native.text()))?,
                     _ => native.text(),
                 };
                 if native.type_ref().is("System.Net.IPAddress") {
@@ -337,11 +346,12 @@ impl Cmdlet for FromJson {
             },
         };
         // Several texts are one document, unless the first is a document of its own.
-        let documents = if lines.len() == 1 || read(&lines[0], &settings).is_ok() && !lines[0].trim().is_empty() {
-            lines
-        } else {
-            vec![lines.join("\n")]
-        };
+        let documents =
+            if lines.len() == 1 || read(&lines[0], &settings).is_ok() && !lines[0].trim().is_empty() {
+                lines
+            } else {
+                vec![lines.join("\n")]
+            };
         for text in documents {
             if text.trim().is_empty() {
                 continue;

@@ -115,9 +115,11 @@ impl Reader<'_> {
                 Some('/') => {
                     self.next();
                     match self.next() {
-                        Some('/') => while self.peek().is_some_and(|c| c != '\n') {
-                            self.next();
-                        },
+                        Some('/') => {
+                            while self.peek().is_some_and(|c| c != '\n') {
+                                self.next();
+                            }
+                        }
                         Some('*') => loop {
                             match self.next() {
                                 Some('*') if self.peek() == Some('/') => {
@@ -228,7 +230,8 @@ impl Reader<'_> {
                 Some(quote @ ('"' | '\'')) => self.string(quote)?,
                 Some(c) if c.is_alphanumeric() || c == '_' || c == '$' => {
                     let mut name = String::new();
-                    while let Some(c) = self.peek().filter(|c| c.is_alphanumeric() || matches!(c, '_' | '$')) {
+                    while let Some(c) = self.peek().filter(|c| c.is_alphanumeric() || matches!(c, '_' | '$'))
+                    {
                         name.push(c);
                         self.next();
                     }
@@ -362,12 +365,14 @@ impl Reader<'_> {
             "" | "Z" => Some(0),
             zone => {
                 let sign = if zone.starts_with('-') { -1 } else { 1 };
-                let part = |range: std::ops::Range<usize>| zone.get(range).and_then(|t| t.parse::<i64>().ok());
+                let part =
+                    |range: std::ops::Range<usize>| zone.get(range).and_then(|t| t.parse::<i64>().ok());
                 part(1..3).zip(part(4..6)).map(|(h, m)| sign * (h * 60 + m))
             }
         };
         let Some(minutes) = offset else { return Value::from(text) };
-        let utc = DateTime::from_ticks(date.ticks() - minutes * 600_000_000, DateTimeKind::Utc).unwrap_or(date);
+        let utc =
+            DateTime::from_ticks(date.ticks() - minutes * 600_000_000, DateTimeKind::Utc).unwrap_or(date);
         match self.settings.dates {
             DateKind::Offset => dotnet::DateOffset::value(date, i32::try_from(minutes).unwrap_or(0)),
             DateKind::Utc => Value::DateTime(utc),
@@ -382,7 +387,8 @@ impl Reader<'_> {
 
     fn number(&mut self) -> Found<Value> {
         let mut text = String::new();
-        while let Some(c) = self.peek().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.')) {
+        while let Some(c) = self.peek().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
+        {
             text.push(c);
             self.next();
         }

@@ -9,9 +9,7 @@ use hop_powershell_runtime::convert::to_text;
 use hop_powershell_runtime::dotnet::MatchObject;
 use hop_powershell_runtime::flow::Run;
 use hop_powershell_runtime::regex::{Regex, escape};
-use hop_powershell_runtime::value::{
-    Callbacks, Error, ErrorCategory, NativeObject, TypeRef, Value,
-};
+use hop_powershell_runtime::value::{Callbacks, Error, ErrorCategory, NativeObject, TypeRef, Value};
 
 use super::UTILITY;
 use crate::files::{self, Encoding, encoding_parameter};
@@ -26,7 +24,13 @@ pub(crate) fn register(table: &mut CommandTable) {
         )
         .default_set("File")
         .with(P::new("Culture", "string"))
-        .with(P::new("InputObject", "psobject").in_sets(&["Object", "ObjectRaw"]).mandatory().pipeline().allow_empty())
+        .with(
+            P::new("InputObject", "psobject")
+                .in_sets(&["Object", "ObjectRaw"])
+                .mandatory()
+                .pipeline()
+                .allow_empty(),
+        )
         .with(P::new("Pattern", "string[]").mandatory().position(0))
         .with(P::new("Path", "string[]").in_sets(&["File", "FileRaw"]).mandatory().position(1).by_property())
         .with(
@@ -207,7 +211,9 @@ impl Cmdlet for SelectString {
                         ErrorCategory::InvalidArgument,
                         format!(
                             "The string {pattern} is not a valid regular expression: {}",
-                            error.exception().map_or_else(|| error.message(), |e| e.innermost().message().to_string())
+                            error
+                                .exception()
+                                .map_or_else(|| error.message(), |e| e.innermost().message().to_string())
                         ),
                     )
                     .with_target(Value::string(&pattern));
@@ -216,9 +222,7 @@ impl Cmdlet for SelectString {
             }
         }
         let lines = context.items("Context");
-        let number = |v: Option<&Value>| {
-            v.and_then(Value::as_integer).and_then(|n| usize::try_from(n).ok())
-        };
+        let number = |v: Option<&Value>| v.and_then(Value::as_integer).and_then(|n| usize::try_from(n).ok());
         self.context_lines = match lines.as_slice() {
             [] => None,
             [one] => number(Some(one)).map(|n| (n, n)),
@@ -322,7 +326,11 @@ impl SelectString {
     ) -> Run {
         for (i, line) in lines.iter().enumerate() {
             let hit = self.regexes.iter().find_map(|(pattern, regex)| {
-                let found = if options.all { regex.find_all(line) } else { regex.find_at(line, 0).into_iter().collect() };
+                let found = if options.all {
+                    regex.find_all(line)
+                } else {
+                    regex.find_at(line, 0).into_iter().collect()
+                };
                 (!found.is_empty()).then(|| {
                     let matches: Vec<Value> =
                         found.into_iter().map(|m| Value::native(MatchObject::new(regex, line, m))).collect();

@@ -59,9 +59,7 @@ pub(crate) fn register(table: &mut CommandTable) {
         )
         .with(P::new("InputStream", "object").in_sets(&["Stream"]).mandatory())
         .with(
-            P::new("Algorithm", "string")
-                .position(1)
-                .one_of(&["SHA1", "SHA256", "SHA384", "SHA512", "MD5"]),
+            P::new("Algorithm", "string").position(1).one_of(&["SHA1", "SHA256", "SHA384", "SHA512", "MD5"]),
         ),
     );
     for name in ["Get-Random", "Get-SecureRandom"] {
@@ -293,7 +291,12 @@ impl Cmdlet for GetRandom {
         }
         let number = |context: &CmdletContext<'_>, name: &str| context.arg(name).cloned();
         let (low, high) = (number(context, "Minimum"), number(context, "Maximum"));
-        let is_real = |v: &Option<Value>| matches!(v.as_ref().map(Value::base), Some(Value::Double(_) | Value::Single(_) | Value::Decimal(_)));
+        let is_real = |v: &Option<Value>| {
+            matches!(
+                v.as_ref().map(Value::base),
+                Some(Value::Double(_) | Value::Single(_) | Value::Decimal(_))
+            )
+        };
         let real = is_real(&low) || is_real(&high);
         let low_number = low.as_ref().and_then(to_f64).unwrap_or(0.0);
         let high_number = high.as_ref().and_then(to_f64).unwrap_or(f64::from(i32::MAX));

@@ -26,5 +26,4 @@ pub const MONTHS: [&str; 12] = [
 ];
 /// English day names.
 /// Names of the days, Sunday first.
-pub const DAYS: [&str; 7] =
-    ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+pub const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
