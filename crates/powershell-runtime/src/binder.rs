@@ -29,12 +29,8 @@ pub(crate) struct Bound {
     pub rest: Vec<Value>,
     pub common: CommonParameters,
     pub set_name: Option<Arc<str>>,
-}
-
-impl Bound {
-    pub fn has(&self, name: &str) -> bool {
-        self.values.iter().any(|(n, _)| n.eq_ignore_ascii_case(name))
-    }
+    /// The sets that what the pipeline brings may still choose, the preferred one first.
+    pub open_sets: Vec<Option<Arc<str>>>,
 }
 
 /// A binding error with the place it is about.
@@ -132,6 +128,15 @@ fn in_set<'a>(parameter: &'a ParameterInfo, set: Option<&str>) -> Option<&'a Set
         Some(_) => parameter.membership(set),
         None => parameter.sets.iter().find(|m| m.set.is_none()),
     }
+}
+
+/// Whether a set has all that it must have, or may still get it from the pipeline.
+fn satisfied(declared: &Declared<'_>, set: Option<&str>, used: &[usize], expects_input: bool) -> bool {
+    declared.parameters.iter().enumerate().all(|(i, p)| {
+        used.contains(&i)
+            || in_set(p, set)
+                .is_none_or(|m| !m.mandatory || expects_input && (m.from_pipeline || m.from_property))
+    })
 }
 
 impl Runspace {
@@ -329,6 +334,13 @@ impl Runspace {
             }
         }
         let set = self.choose_set(declared, &candidates, &used, expects_input).map_err(|e| (e, None))?;
+        bound.open_sets.push(set.clone());
+        bound.open_sets.extend(
+            candidates
+                .iter()
+                .filter(|s| **s != set && satisfied(declared, s.as_deref(), &used, expects_input))
+                .cloned(),
+        );
         // Convert and check.
         for (i, value, span) in raw {
             let p = &declared.parameters[i];
@@ -460,17 +472,8 @@ impl Runspace {
         if candidates.len() <= 1 {
             return Ok(candidates.first().cloned().flatten());
         }
-        let satisfied: Vec<&Option<Arc<str>>> = candidates
-            .iter()
-            .filter(|s| {
-                declared.parameters.iter().enumerate().all(|(i, p)| {
-                    used.contains(&i)
-                        || in_set(p, s.as_deref()).is_none_or(|m| {
-                            !m.mandatory || expects_input && (m.from_pipeline || m.from_property)
-                        })
-                })
-            })
-            .collect();
+        let satisfied: Vec<&Option<Arc<str>>> =
+            candidates.iter().filter(|s| satisfied(declared, s.as_deref(), used, expects_input)).collect();
         let default = declared.default_set;
         let is_default = |s: &Option<Arc<str>>| match (s, default) {
             (Some(a), Some(b)) => a.eq_ignore_ascii_case(b),
@@ -674,59 +677,77 @@ impl Runspace {
         }
     }
 
-    /// Binds what the pipeline brings; gives the new values, or nothing when no parameter takes the object.
+    /// Binds what the pipeline brings; gives the new values and the set they chose, or an error when no
+    /// parameter takes the object.
+    #[allow(clippy::type_complexity)]
     pub(crate) fn bind_pipeline(
         &mut self,
         declared: &Declared<'_>,
         already: &[(Arc<str>, Value)],
-        set: Option<&str>,
+        sets: &[Option<Arc<str>>],
         input: &Value,
-    ) -> Result<Vec<(Arc<str>, Value)>, Error> {
+    ) -> Result<(Vec<(Arc<str>, Value)>, Option<Arc<str>>), Error> {
         let mut found: Vec<(Arc<str>, Value)> = Vec::new();
+        let mut sets: Vec<Option<Arc<str>>> = if sets.is_empty() { vec![None] } else { sets.to_vec() };
         let open: Vec<&ParameterInfo> = declared
             .parameters
             .iter()
             .filter(|p| !already.iter().any(|(n, _)| n.eq_ignore_ascii_case(&p.name)))
             .collect();
-        let member = |p: &ParameterInfo| -> Option<SetMembership> {
+        let member = |p: &ParameterInfo, set: &Option<Arc<str>>| -> Option<SetMembership> {
             match set {
-                Some(_) => in_set(p, set).cloned(),
+                Some(_) => in_set(p, set.as_deref()).cloned(),
                 None => p.sets.first().cloned(),
             }
         };
         let mut last_error = None;
-        for coerce in [false, true] {
-            for p in &open {
-                let Some(m) = member(p) else { continue };
-                if !m.from_pipeline || found.iter().any(|(n, _)| *n == p.name) {
-                    continue;
-                }
-                if found.iter().any(|_| true) && coerce {
-                    continue;
-                }
-                if !coerce && !(self.has_type(input, &p.type_ref) || !p.typed) {
-                    continue;
-                }
-                match self.bind_value(p, input.clone()) {
-                    Ok(v) => found.push((p.name.clone(), v)),
-                    Err(e) => last_error = Some(e),
-                }
+        // The object itself before its properties, values that fit as they are before converted ones.
+        for (by_property, coerce) in [(false, false), (true, false), (false, true), (true, true)] {
+            if !by_property && coerce && !found.is_empty() {
+                continue;
             }
-            for p in &open {
-                let Some(m) = member(p) else { continue };
-                if !m.from_property || found.iter().any(|(n, _)| *n == p.name) {
+            for set in sets.clone() {
+                if !sets.contains(&set) {
                     continue;
                 }
-                let names = std::iter::once(&p.name).chain(p.aliases.iter());
-                for name in names {
-                    let Some(value) = self.property_if_any(input, name) else { continue };
-                    if !coerce && !(self.has_type(&value, &p.type_ref) || !p.typed) {
-                        break;
+                let mut chosen = false;
+                for p in &open {
+                    let Some(m) = member(p, &set) else { continue };
+                    let takes = if by_property { m.from_property } else { m.from_pipeline };
+                    if !takes || found.iter().any(|(n, _)| *n == p.name) {
+                        continue;
                     }
-                    match self.bind_value(p, value) {
-                        Ok(v) => found.push((p.name.clone(), v)),
-                        Err(e) => last_error = Some(e),
+                    let candidates: Vec<Value> = if by_property {
+                        std::iter::once(&p.name)
+                            .chain(p.aliases.iter())
+                            .find_map(|name| self.property_if_any(input, name))
+                            .into_iter()
+                            .collect()
+                    } else {
+                        vec![input.clone()]
+                    };
+                    for value in candidates {
+                        if !coerce && !(self.has_type(&value, &p.type_ref) || !p.typed) {
+                            continue;
+                        }
+                        match self.bind_value(p, value) {
+                            Ok(v) => {
+                                found.push((p.name.clone(), v));
+                                chosen |= m.set.is_some();
+                            }
+                            Err(e) => last_error = Some(e),
+                        }
                     }
+                }
+                if chosen {
+                    let names: Vec<Arc<str>> = found.iter().map(|(n, _)| n.clone()).collect();
+                    sets.retain(|s| {
+                        declared
+                            .parameters
+                            .iter()
+                            .filter(|p| names.contains(&p.name))
+                            .all(|p| member(p, s).is_some())
+                    });
                     break;
                 }
             }
@@ -749,7 +770,7 @@ impl Runspace {
                 input.clone(),
             ));
         }
-        Ok(found)
+        Ok((found, sets.into_iter().next().flatten()))
     }
 }
 

@@ -94,6 +94,7 @@ impl ScriptCmdlet {
         Self {
             call: Mutex::new(Invocation {
                 spans: Vec::new(),
+                open_sets: Vec::new(),
                 info: call.info.clone(),
                 bound: call.bound.clone(),
                 unbound: Vec::new(),

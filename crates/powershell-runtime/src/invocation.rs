@@ -119,6 +119,8 @@ pub struct Invocation {
     /// Where the arguments of bound parameters stand.
     pub(crate) spans: Vec<(Arc<str>, hop_powershell_syntax::Span)>,
     pub(crate) set_name: Option<Arc<str>>,
+    /// The sets that what the pipeline brings may still choose.
+    pub(crate) open_sets: Vec<Option<Arc<str>>>,
     pub(crate) common: CommonParameters,
     pub(crate) error_suffix: String,
     pub(crate) pipeline_id: u64,

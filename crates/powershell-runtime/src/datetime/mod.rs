@@ -9,7 +9,8 @@ pub use parse::{parse_datetime, parse_exact};
 pub use span::{format_timespan, parse_timespan};
 
 /// English month names.
-pub(crate) const MONTHS: [&str; 12] = [
+/// Names of the months.
+pub const MONTHS: [&str; 12] = [
     "January",
     "February",
     "March",
@@ -24,5 +25,5 @@ pub(crate) const MONTHS: [&str; 12] = [
     "December",
 ];
 /// English day names.
-pub(crate) const DAYS: [&str; 7] =
-    ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+/// Names of the days, Sunday first.
+pub const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];

@@ -5,6 +5,7 @@ mod dates;
 mod enums;
 mod names;
 mod objects;
+mod offset;
 mod scalars;
 mod statics;
 mod strings;
@@ -18,6 +19,7 @@ pub use objects::{
     DictEntry, GroupObject, MatchObject, PsObjectView, RegexObject, StringBuilder, SwitchParameter, Uri,
     type_names_list,
 };
+pub use offset::DateOffset;
 pub use statics::{construct, convert_native, static_get, static_invoke, static_set};
 
 use crate::convert::to_text;

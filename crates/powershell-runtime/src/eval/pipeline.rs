@@ -133,9 +133,10 @@ impl Stage {
                                     && p.sets.iter().any(|m| m.from_pipeline || m.from_property)
                             });
                         if open || !takes {
-                            let set = stage.call.set_name.clone();
-                            match rs.bind_pipeline(&declared, fixed, set.as_deref(), value) {
-                                Ok(found) => {
+                            let sets = stage.call.open_sets.clone();
+                            match rs.bind_pipeline(&declared, fixed, &sets, value) {
+                                Ok((found, set)) => {
+                                    stage.call.set_name = set;
                                     stage.call.bound.clone_from(fixed);
                                     stage.call.bound.extend(found);
                                 }
@@ -563,6 +564,7 @@ impl Runspace {
                 call.set_name = bound.set_name;
                 call.bound.clone_from(&bound.values);
                 call.spans = bound.spans;
+                call.open_sets = bound.open_sets;
                 self.start_collecting(&call.common);
                 Kind::Cmdlet { cmdlet: (cmdlet_info.create)(), info: cmdlet_info, fixed: bound.values }
             }

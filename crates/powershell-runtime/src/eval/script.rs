@@ -387,6 +387,7 @@ impl Runspace {
         };
         call.common = bound.common.clone();
         call.set_name = bound.set_name.clone();
+        call.open_sets.clone_from(&bound.open_sets);
         call.bound = bound.values.clone();
         call.unbound = bound.rest.clone();
         call.should_process = metadata.should_process;
@@ -590,8 +591,9 @@ impl Runspace {
                 should_process: metadata.should_process,
                 positional: true,
             };
-            match self.bind_pipeline(&declared, &run.bound, call.set_name.as_deref(), value) {
-                Ok(found) => {
+            match self.bind_pipeline(&declared, &run.bound, &call.open_sets, value) {
+                Ok((found, set)) => {
+                    call.set_name = set;
                     let bound = run.state.scope.variable("PSBoundParameters").map(|c| c.get());
                     for (name, value) in found {
                         if let Some(cell) = run.state.scope.variable(&name) {
