@@ -13,7 +13,7 @@ use hop_kerberos::{
     Credential, Principal, TicketFlags,
     ccache::{CredentialCache, KdcOffset},
 };
-use hop_kerberos_io::{Environment, FileCcache, KdcClient, Proof, TgtOptions};
+use hop_kerberos_io::{Ccaches, Environment, KdcClient, Proof, TgtOptions};
 use hop_secret::SecretString;
 
 use crate::{
@@ -42,7 +42,7 @@ pub enum Source {
     /// The default credential cache of the environment.
     #[default]
     DefaultCache,
-    /// A credential cache by name (`FILE:…`).
+    /// A credential cache by name (`FILE:…`, `KEYRING:…`, …).
     Cache(String),
     /// A password: the ticket is kept in memory only.
     Password {
@@ -114,11 +114,8 @@ impl Identity {
         // A ticket that may travel is asked for; whether it does is decided per host.
         let wanted = TgtOptions { forwardable: Some(true), ..TgtOptions::default() };
         match &self.source {
-            Source::DefaultCache => {
-                let name = self.environment.ccache_name(self.kdc.config())?;
-                read_cache(name).await
-            }
-            Source::Cache(name) => read_cache(name.clone()).await,
+            Source::DefaultCache => self.read_cache(None).await,
+            Source::Cache(name) => self.read_cache(Some(name.clone())).await,
             Source::Password { principal, password } => {
                 let client = self.parse(principal)?;
                 Ok(self.kdc.get_tgt(&client, Proof::Password(password), &wanted).await?)
@@ -130,6 +127,11 @@ impl Identity {
                 Ok(self.kdc.get_tgt(&client, Proof::Keytab(&keytab), &wanted).await?)
             }
         }
+    }
+
+    async fn read_cache(&self, name: Option<String>) -> Result<CredentialCache, IdentityError> {
+        let caches = Ccaches::new(&self.environment, self.kdc.config())?;
+        blocking(move || caches.resolve(name.as_deref().unwrap_or(caches.default_name()))?.load()).await
     }
 
     fn parse(&self, text: &str) -> Result<Principal, IdentityError> {
@@ -250,10 +252,6 @@ impl Provider for Kerberos {
             Ok(Box::new(Negotiation::new(prepared, self.scheme)) as Box<dyn Security>)
         })
     }
-}
-
-async fn read_cache(name: String) -> Result<CredentialCache, IdentityError> {
-    blocking(move || FileCcache::resolve(&name)?.load()).await
 }
 
 async fn blocking<T: Send + 'static>(

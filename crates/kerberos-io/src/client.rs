@@ -18,7 +18,7 @@ use hop_secret::SecretString;
 
 use crate::discovery;
 use crate::transport::{Timing, exchange};
-use crate::{Environment, Error, FileCcache};
+use crate::{Ccache, Environment, Error};
 
 /// How many realms a request may be passed on through.
 const MAX_REFERRALS: usize = 10;
@@ -205,24 +205,20 @@ impl KdcClient {
         Err(Error::Referrals { from: cache.principal.realm.clone(), server: server.clone() })
     }
 
-    /// As [`service_ticket`](Self::service_ticket), with a cache on disk; new tickets are added to it. That this
+    /// As [`service_ticket`](Self::service_ticket), with a cache that is kept somewhere; new tickets are added to it. That this
     /// fails (a cache of somebody else's, a full disk) is no reason to do without the ticket.
     ///
     /// # Errors
-    /// As [`service_ticket`](Self::service_ticket) and [`FileCcache::load`].
-    pub async fn get_service_ticket(
-        &self,
-        file: &FileCcache,
-        server: &Principal,
-    ) -> Result<Credential, Error> {
-        let mut cache = blocking(file, FileCcache::load).await?;
+    /// As [`service_ticket`](Self::service_ticket) and [`Ccache::load`].
+    pub async fn get_service_ticket(&self, kept: &Ccache, server: &Principal) -> Result<Credential, Error> {
+        let mut cache = blocking(kept, Ccache::load).await?;
         let before: Vec<Credential> = cache.credentials().cloned().collect();
         let credential = self.service_ticket(&mut cache, server).await?;
         let new: Vec<Credential> =
             cache.credentials().filter(|known| !before.contains(known)).cloned().collect();
         if !new.is_empty() {
             let stored =
-                blocking(file, move |file| new.into_iter().try_for_each(|ticket| file.store(ticket))).await;
+                blocking(kept, move |kept| new.into_iter().try_for_each(|ticket| kept.store(ticket))).await;
             if let Err(error) = stored {
                 tracing::warn!(%error, "cannot keep the new ticket");
             }
@@ -379,14 +375,13 @@ fn apart(a: SystemTime, b: SystemTime) -> Duration {
     a.duration_since(b).unwrap_or_else(|negative| negative.duration())
 }
 
-/// Waiting for a file's lock must not hold up everything else.
+/// Waiting for a file's lock or a daemon must not hold up everything else.
 async fn blocking<T: Send + 'static>(
-    file: &FileCcache,
-    work: impl FnOnce(&FileCcache) -> Result<T, Error> + Send + 'static,
+    kept: &Ccache,
+    work: impl FnOnce(&Ccache) -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
-    let file = file.clone();
-    let path = file.path().to_owned();
-    tokio::task::spawn_blocking(move || work(&file))
+    let (kept, name) = (kept.clone(), kept.name());
+    tokio::task::spawn_blocking(move || work(&kept))
         .await
-        .map_err(|error| Error::io(&path, std::io::Error::other(error)))?
+        .map_err(|error| Error::io(name.as_ref(), std::io::Error::other(error)))?
 }

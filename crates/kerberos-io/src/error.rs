@@ -9,6 +9,8 @@ use hop_kerberos::ccache::CcacheError;
 use hop_kerberos::config::ConfigError;
 use hop_kerberos::keytab::KeytabError;
 
+use crate::ccache::kcm::KcmError;
+
 /// Every failure of this crate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -32,25 +34,41 @@ pub enum Error {
         /// What is wrong with it.
         source: ConfigError,
     },
-    /// The user has no credential cache.
-    #[error("no credential cache: {} does not exist", path.display())]
+    /// There is no such credential cache.
+    #[error("no credential cache: {name} does not exist")]
     NoCcache {
-        /// Where it would be.
-        path: PathBuf,
+        /// The cache's name.
+        name: String,
     },
-    /// A credential cache of a kind that is not kept in a file.
-    #[error("credential caches of type {kind} are not supported, expected FILE or DIR")]
+    /// A credential cache of a kind that is not known here.
+    #[error("credential caches of type {kind} are not supported, expected FILE, DIR, KEYRING, KCM or MEMORY")]
     CcacheType {
         /// The type in the cache's name.
         kind: String,
     },
+    /// A credential cache's name does not follow the rules of its type.
+    #[error("{name} is no name of a credential cache: expected {expected}")]
+    CcacheName {
+        /// The name.
+        name: String,
+        /// What would have been right.
+        expected: &'static str,
+    },
     /// A credential cache cannot be understood.
-    #[error("{}: {source}", path.display())]
+    #[error("{name}: {source}")]
     Ccache {
-        /// The file.
-        path: PathBuf,
+        /// The cache's name.
+        name: String,
         /// What is wrong with it.
         source: CcacheError,
+    },
+    /// The daemon that keeps the credential caches refuses, or answers what is no answer.
+    #[error("{name}: {source}")]
+    Kcm {
+        /// The cache's name.
+        name: String,
+        /// What it says.
+        source: KcmError,
     },
     /// A keytab of a kind that is not kept in a file.
     #[error("keytabs of type {kind} are not supported, expected FILE")]

@@ -11,11 +11,14 @@ mod discovery;
 mod environment;
 mod error;
 mod files;
+#[doc(hidden)]
+pub mod fuzz;
 mod keytab;
 mod serve;
 mod transport;
 
-pub use ccache::FileCcache;
+pub use ccache::kcm::KcmError;
+pub use ccache::{Ccache, Ccaches, DirCcache, FileCcache, KcmCcache, KeyringCcache, MemoryCcache};
 pub use client::{KdcClient, Proof, TgtOptions};
 pub use environment::Environment;
 pub use error::{AttemptError, Error};
