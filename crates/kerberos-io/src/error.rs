@@ -76,6 +76,15 @@ pub enum Error {
         /// The type in the keytab's name.
         kind: String,
     },
+    /// A client's name cannot be understood.
+    #[error(transparent)]
+    Name(#[from] hop_kerberos::PrincipalError),
+    /// KDCs are named, but not for which realm.
+    #[error("which realm are these kdcs of? name it")]
+    KdcsWithoutRealm,
+    /// What is to be a KDC's address is none.
+    #[error("{0} is no address of a kdc: expected HOST, HOST:PORT or https://HOST/PATH")]
+    KdcAddress(String),
     /// A keytab cannot be understood.
     #[error("{}: {source}", path.display())]
     Keytab {
@@ -147,6 +156,12 @@ pub enum Error {
     /// The account is locked, disabled or has expired.
     #[error("the account of {client} is locked, disabled or has expired")]
     ClientRevoked {
+        /// The client.
+        client: Principal,
+    },
+    /// The client's ticket cannot be renewed, or no longer.
+    #[error("the ticket-granting ticket of {client} is not renewable any more")]
+    NotRenewable {
         /// The client.
         client: Principal,
     },

@@ -13,7 +13,10 @@ mod error;
 mod files;
 #[doc(hidden)]
 pub mod fuzz;
+mod kept;
 mod keytab;
+mod names;
+mod renew;
 mod serve;
 mod transport;
 
@@ -23,5 +26,6 @@ pub use client::{KdcClient, Proof, TgtOptions};
 pub use environment::Environment;
 pub use error::{AttemptError, Error};
 pub use keytab::{keytab_path, load_keytab, save_keytab};
+pub use renew::{renewal_time, time_to_renewal, time_to_replacement};
 pub use serve::KdcListener;
 pub use transport::Timing;

@@ -263,6 +263,8 @@ async fn names_from_environment_and_configuration() {
         ccache: None,
         keytab: None,
         client_keytab: None,
+        realm: None,
+        kdcs: Vec::new(),
         uid: 7,
         effective_uid: 8,
         user_name: "alice".into(),
@@ -308,4 +310,50 @@ async fn many_writers_lose_no_ticket() {
             .count(),
         1
     );
+}
+
+#[tokio::test]
+async fn tickets_are_renewed_while_they_can_be() {
+    let realm = Realm::start().await;
+    let client = client(&realm);
+    let (lifetime, renewable_for) = (Some(Duration::from_secs(3600)), Some(Duration::from_secs(7200)));
+    let wanted = TgtOptions { forwardable: Some(true), lifetime, renewable_for, ..TgtOptions::default() };
+    let alice = principal("alice");
+    let mut cache = client.get_tgt(&alice, Proof::Password(&PASSWORD.into()), &wanted).await.unwrap();
+    let first = cache.tgt().unwrap().clone();
+    let due = hop_kerberos_io::renewal_time(&first).unwrap();
+    assert_eq!(due.duration_since(first.auth_time).unwrap(), Duration::from_secs(2400));
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let renewed = client.renew(&mut cache).await.unwrap();
+    assert!(renewed.end_time > first.end_time && renewed.renew_till == first.renew_till);
+    assert!(renewed.flags.contains(TicketFlags::RENEWABLE | TicketFlags::FORWARDABLE));
+    assert_eq!((cache.credentials().count(), cache.tgt().unwrap()), (1, &renewed));
+    client.service_ticket(&mut cache, &principal("HTTP/servera.hop.test")).await.unwrap();
+
+    let wanted = TgtOptions { lifetime, ..TgtOptions::default() };
+    let mut cache = client.get_tgt(&alice, Proof::Password(&PASSWORD.into()), &wanted).await.unwrap();
+    assert!(matches!(client.renew(&mut cache).await, Err(Error::NotRenewable { .. })));
+    let mut empty = hop_kerberos::ccache::CredentialCache::new(alice);
+    assert!(matches!(client.renew(&mut empty).await, Err(Error::NoTgt { .. })));
+}
+
+#[tokio::test]
+async fn kdcs_named_outside_of_files() {
+    let realm = Realm::start().await;
+    // What stands in the file leads nowhere.
+    realm.write_config("kdc = 127.0.0.1:1", "");
+    let environment = realm.environment("MEMORY:x");
+    let named = Environment { kdcs: vec![realm.address.to_string()], ..environment.clone() };
+    let with = |environment: Environment| KdcClient::from_environment(&environment).unwrap();
+    login(&with(named.clone()), "alice", PASSWORD).await.unwrap();
+    // No file at all.
+    let nothing = Environment { config: Some("/dev/null".into()), ..named };
+    assert!(matches!(KdcClient::from_environment(&nothing), Err(Error::KdcsWithoutRealm)));
+    let client = with(Environment { realm: Some("HOP.TEST".into()), ..nothing });
+    assert_eq!(client.client_principal("alice").await.unwrap(), principal("alice"));
+    let mut cache = login(&client, "alice", PASSWORD).await.unwrap();
+    let server = client.service_principal("HTTP", "servera.hop.test", &cache.principal);
+    client.service_ticket(&mut cache, &server).await.unwrap();
+    let wrong = Environment { kdcs: vec!["ftp://x".into()], ..environment };
+    assert!(matches!(wrong.load_config(), Err(Error::KdcAddress(_))));
 }

@@ -11,8 +11,8 @@ use hop_kerberos::ccache::{CcacheError, CredentialCache, KdcOffset, encode_crede
 use hop_kerberos::{Credential, Principal};
 
 use crate::Error;
-pub use protocol::KcmError;
 pub(crate) use protocol::Answer;
+pub use protocol::KcmError;
 use protocol::{MAX_ANSWER, Operation, Request};
 
 /// Where the daemon listens unless `kcm_socket` says otherwise.
