@@ -31,5 +31,6 @@ targets! {
     "kerberos" hop_kerberos::fuzz {
         "ccache" fuzz_ccache, "keytab" fuzz_keytab, "krb5_conf" fuzz_krb5_conf, "kdc_request" fuzz_kdc_request
     }
+    "kerberos-io" hop_kerberos_io::fuzz { "kcm_answer" fuzz_kcm_answer, "keyring_payload" fuzz_keyring_payload }
     "wsman" hop_wsman::fuzz { "request" fuzz_request, "response" fuzz_response }
 }

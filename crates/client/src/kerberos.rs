@@ -9,11 +9,8 @@ use std::{
 use futures_util::future::BoxFuture;
 use hop_auth::http::Scheme;
 use hop_delegation::{ClientFacts, Decision, Mode, TgtFacts, after_kdc_refusal, decide};
-use hop_kerberos::{
-    Credential, Principal, TicketFlags,
-    ccache::{CredentialCache, KdcOffset},
-};
-use hop_kerberos_io::{Environment, FileCcache, KdcClient, Proof, TgtOptions};
+use hop_kerberos::{Credential, Principal, TicketFlags, ccache::KdcOffset};
+use hop_kerberos_io::{Environment, KdcClient};
 use hop_secret::SecretString;
 
 use crate::{
@@ -21,6 +18,7 @@ use crate::{
     hosts::Target,
     negotiate::Negotiation,
     security::{Provider, Security},
+    tickets::Tickets,
 };
 
 /// Why a client has no usable identity.
@@ -30,9 +28,6 @@ pub enum IdentityError {
     /// Files or KDCs.
     #[error(transparent)]
     Kerberos(#[from] hop_kerberos_io::Error),
-    /// A name that is no principal.
-    #[error(transparent)]
-    Principal(#[from] hop_kerberos::PrincipalError),
 }
 
 /// Where the client's tickets come from.
@@ -42,31 +37,28 @@ pub enum Source {
     /// The default credential cache of the environment.
     #[default]
     DefaultCache,
-    /// A credential cache by name (`FILE:…`).
+    /// A credential cache by name (`FILE:…`, `KEYRING:…`, …).
     Cache(String),
     /// A password: the ticket is kept in memory only.
     Password {
-        /// Whose, `USER@REALM` or `USER` in the default realm.
+        /// Whose, in any form that [`KdcClient::client_principal`] reads.
         principal: String,
         /// The password.
         password: SecretString,
     },
     /// A keytab file: the ticket is kept in memory only.
     Keytab {
-        /// Whose, `USER@REALM` or `USER` in the default realm.
+        /// Whose, in any form that [`KdcClient::client_principal`] reads.
         principal: String,
         /// The file.
         path: PathBuf,
     },
 }
 
-/// The identity of a client, for connections to many hosts. Tickets are fetched once.
+/// The identity of a client, for connections to many hosts. Tickets are fetched once, and renewed while it lasts.
 #[derive(Debug)]
 pub struct Identity {
-    kdc: KdcClient,
-    source: Source,
-    environment: Environment,
-    cache: tokio::sync::Mutex<Option<CredentialCache>>,
+    tickets: Tickets,
 }
 
 impl Identity {
@@ -75,18 +67,21 @@ impl Identity {
     /// # Errors
     /// A krb5.conf that cannot be read.
     pub fn new(source: Source) -> Result<Self, IdentityError> {
-        let environment = Environment::from_process();
-        Ok(Self {
-            kdc: KdcClient::from_environment(&environment)?,
-            source,
-            environment,
-            cache: Default::default(),
-        })
+        Self::in_environment(Environment::from_process(), source)
+    }
+
+    /// An identity by an environment of the caller's.
+    ///
+    /// # Errors
+    /// A krb5.conf that cannot be read, or KDCs in the environment that are of no use.
+    pub fn in_environment(environment: Environment, source: Source) -> Result<Self, IdentityError> {
+        let kdc = KdcClient::from_environment(&environment)?;
+        Ok(Self::with_kdc(kdc, environment, source))
     }
 
     /// An identity with a KDC client of the caller's.
     pub fn with_kdc(kdc: KdcClient, environment: Environment, source: Source) -> Self {
-        Self { kdc, source, environment, cache: Default::default() }
+        Self { tickets: Tickets::new(kdc, environment, source) }
     }
 
     /// Gets the first ticket if there is none yet, so that a wrong password is told before any host is contacted.
@@ -95,46 +90,7 @@ impl Identity {
     /// # Errors
     /// Whatever keeps the KDC from giving a ticket, or the cache from being read.
     pub async fn principal(&self) -> Result<Principal, IdentityError> {
-        let mut cache = self.cache.lock().await;
-        Ok(self.load(&mut cache).await?.principal.clone())
-    }
-
-    async fn load<'a>(
-        &self,
-        cache: &'a mut Option<CredentialCache>,
-    ) -> Result<&'a mut CredentialCache, IdentityError> {
-        let loaded = match cache.take() {
-            Some(known) => known,
-            None => self.fetch().await?,
-        };
-        Ok(cache.insert(loaded))
-    }
-
-    async fn fetch(&self) -> Result<CredentialCache, IdentityError> {
-        // A ticket that may travel is asked for; whether it does is decided per host.
-        let wanted = TgtOptions { forwardable: Some(true), ..TgtOptions::default() };
-        match &self.source {
-            Source::DefaultCache => {
-                let name = self.environment.ccache_name(self.kdc.config())?;
-                read_cache(name).await
-            }
-            Source::Cache(name) => read_cache(name.clone()).await,
-            Source::Password { principal, password } => {
-                let client = self.parse(principal)?;
-                Ok(self.kdc.get_tgt(&client, Proof::Password(password), &wanted).await?)
-            }
-            Source::Keytab { principal, path } => {
-                let client = self.parse(principal)?;
-                let path = path.clone();
-                let keytab = blocking(move || hop_kerberos_io::load_keytab(&path)).await?;
-                Ok(self.kdc.get_tgt(&client, Proof::Keytab(&keytab), &wanted).await?)
-            }
-        }
-    }
-
-    fn parse(&self, text: &str) -> Result<Principal, IdentityError> {
-        let realm = self.kdc.config().libdefault(None, "default_realm");
-        Principal::parse(text, realm).map_err(IdentityError::Principal)
+        Ok(self.tickets.get().await?.content.principal.clone())
     }
 
     /// Tickets for a service, and what travels along.
@@ -142,10 +98,11 @@ impl Identity {
         let host = target.alias.clone();
         let no_credentials =
             |source: IdentityError| Error::Credentials { host: host.clone(), source: source.into() };
-        let mut guard = self.cache.lock().await;
-        let cache = self.load(&mut guard).await.map_err(no_credentials)?;
-        let server = self.kdc.service_principal(&target.service, &target.host_name, &cache.principal);
-        let service = self.kdc.service_ticket(cache, &server).await.map_err(|e| no_credentials(e.into()))?;
+        let kdc = self.tickets.kdc();
+        let mut held = self.tickets.get().await.map_err(no_credentials)?;
+        let server = kdc.service_principal(&target.service, &target.host_name, &held.content.principal);
+        let service = held.service_ticket(kdc, &server).await.map_err(|e| no_credentials(e.into()))?;
+        let cache = &held.content;
         let now = cache.kdc_time(SystemTime::now());
         let tgt = cache.tgt().filter(|tgt| tgt.is_current(now));
         let mut decision = decide(ClientFacts {
@@ -155,7 +112,7 @@ impl Identity {
         });
         let mut forwarded = None;
         if decision == Decision::Forward {
-            match self.kdc.forwarded_tgt(cache).await {
+            match kdc.forwarded_tgt(cache).await {
                 Ok(tgt) => forwarded = Some(tgt),
                 Err(hop_kerberos_io::Error::Kerberos(hop_kerberos::Error::Kdc(refused))) => {
                     decision = after_kdc_refusal(refused.code.0);
@@ -249,18 +206,5 @@ impl Provider for Kerberos {
             let prepared = self.prepared().await?;
             Ok(Box::new(Negotiation::new(prepared, self.scheme)) as Box<dyn Security>)
         })
-    }
-}
-
-async fn read_cache(name: String) -> Result<CredentialCache, IdentityError> {
-    blocking(move || FileCcache::resolve(&name)?.load()).await
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, hop_kerberos_io::Error> + Send + 'static,
-) -> Result<T, IdentityError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => Ok(result?),
-        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
     }
 }

@@ -22,6 +22,7 @@ pub mod runspace_pool;
 pub mod security;
 mod shell;
 mod stdio;
+mod tickets;
 pub mod transport;
 pub mod winrs;
 mod wsman;

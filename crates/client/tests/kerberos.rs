@@ -29,7 +29,7 @@ use hop_kerberos::{
     keytab::Keytab,
     replay::MemoryReplayCache,
 };
-use hop_kerberos_io::{Environment, KdcClient, KdcListener};
+use hop_kerberos_io::{Environment, FileCcache, KdcClient, KdcListener, Proof, TgtOptions};
 
 const REALM: &str = "HOP.TEST";
 
@@ -69,14 +69,17 @@ impl Realm {
     }
 
     fn identity(&self, user: &str, password: &str) -> Arc<Identity> {
+        let source = Source::Password { principal: user.to_owned(), password: password.into() };
+        Arc::new(Identity::with_kdc(self.client(), Environment::from_process(), source))
+    }
+
+    fn client(&self) -> KdcClient {
         let text = format!(
             "[libdefaults]\n default_realm = {REALM}\n dns_lookup_kdc = false\n[realms]\n {REALM} = {{\n kdc = {}\n }}\n\
              [domain_realm]\n .hop.test = {REALM}\n",
             self.kdc
         );
-        let kdc = KdcClient::new(Config::parse(text.as_bytes()).unwrap());
-        let source = Source::Password { principal: user.to_owned(), password: password.into() };
-        Arc::new(Identity::with_kdc(kdc, Environment::from_process(), source))
+        KdcClient::new(Config::parse(text.as_bytes()).unwrap())
     }
 
     async fn server(&self) -> TestServer {
@@ -299,4 +302,34 @@ async fn no_kdc_and_a_kdc_that_talks_garbage() {
     };
     let error = tokio::time::timeout(Duration::from_secs(40), opening).await.unwrap().unwrap_err();
     assert!(matches!(error.root(), Error::Credentials { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn tickets_from_a_cache_are_kept_there_and_renewed() {
+    let realm = Realm::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let file = FileCcache::new(directory.path().join("cc"));
+    let kdc = realm.client();
+    let wanted = TgtOptions {
+        forwardable: Some(true),
+        lifetime: Some(Duration::from_secs(6)),
+        renewable_for: Some(Duration::from_secs(60)),
+        ..TgtOptions::default()
+    };
+    let alice = Principal::new(REALM, &["alice"]);
+    let cache = kdc.get_tgt(&alice, Proof::Password(&"Alice-2026".into()), &wanted).await.unwrap();
+    file.save(&cache).unwrap();
+
+    let identity = Identity::with_kdc(kdc, Environment::from_process(), Source::Cache(file.name()));
+    let server = realm.server().await;
+    let target = target(&server, "servera.hop.test");
+    let connection = Connection::kerberos(target, Arc::new(identity), Some(Mode::Never), quick());
+    whoami(&connection).await.unwrap();
+    let http = Principal::service(REALM, "HTTP", "servera.hop.test");
+    assert!(file.load().unwrap().credentials().any(|c| c.server == http));
+    // Two thirds of six seconds, and some for the exchange.
+    let first = cache.tgt().unwrap().end_time;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let renewed = file.load().unwrap().tgt().unwrap().clone();
+    assert!(renewed.end_time > first && renewed.flags.contains(TicketFlags::FORWARDABLE));
 }

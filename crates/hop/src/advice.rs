@@ -3,8 +3,11 @@
 use std::error::Error;
 use std::process::ExitCode;
 
+use hop_client::kerberos::IdentityError;
 use hop_client::{Connection, Error as ClientError};
 use hop_delegation::{Mode, Names};
+use hop_kerberos::PrincipalError;
+use hop_kerberos_io::Error as KerberosError;
 
 /// Prints the error with its causes and any advice; gives the exit code back.
 #[expect(clippy::print_stderr, reason = "this is where errors are shown")]
@@ -16,7 +19,7 @@ pub fn fail(code: u8, error: &(dyn Error + 'static)) -> ExitCode {
 /// The error and its causes on one line, then advice on lines of its own.
 pub fn text(error: &(dyn Error + 'static)) -> String {
     let mut text = chain(error);
-    for line in advice(error, &text) {
+    for line in advice(error) {
         text.push_str("\n  ");
         text.push_str(&line);
     }
@@ -46,9 +49,8 @@ pub fn disappointment(connection: &Connection, mode: Option<Mode>) -> Option<Str
     decision.reason().map(|reason| format!("your ticket was not forwarded: {}", reason.sentence(&names)))
 }
 
-fn advice(error: &(dyn Error + 'static), text: &str) -> Vec<String> {
+fn advice(error: &(dyn Error + 'static)) -> Vec<String> {
     let mut lines = Vec::new();
-    let lower = text.to_lowercase();
     match error.downcast_ref::<ClientError>().map(ClientError::root) {
         Some(ClientError::NameResolution { host, .. }) => lines.push(format!(
             "Check the name, or give {host} an address in ~/.config/hop/hosts.toml (docs/hosts.md)."
@@ -62,21 +64,57 @@ fn advice(error: &(dyn Error + 'static), text: &str) -> Vec<String> {
         }
         _ => {}
     }
-    if lower.contains("no credentials") && (lower.contains("cache") || lower.contains("ccache")) {
-        lines.push(
-            "Get a ticket first: `kinit -f USER@REALM`; or use --user with --password-file, or --keytab."
-                .into(),
-        );
-    }
-    if lower.contains("skew") {
-        lines.push(
-            "The clocks differ by more than five minutes: synchronise them (NTP) and try again.".into(),
-        );
-    }
-    if lower.contains("s_principal_unknown") || lower.contains("server not found") {
-        lines.push("The domain has no such service principal: use the host's full name, or register HTTP/HOST for its \
-                    account (`setspn -S`, `samba-tool spn add`, `addprinc`)."
-            .into());
-    }
+    lines.extend(kerberos(error).and_then(about_tickets));
     lines
+}
+
+/// The error of Kerberos among the causes.
+fn kerberos<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a KerberosError> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        if let Some(IdentityError::Kerberos(found)) = error.downcast_ref() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}
+
+fn about_tickets(error: &KerberosError) -> Option<String> {
+    let text = match error {
+        KerberosError::NoCcache { .. } | KerberosError::NoTgt { .. } | KerberosError::TgtExpired { .. } => {
+            "Get a ticket first: `hop login USER@REALM`; or use --user with --password-file, or --keytab.".to_owned()
+        }
+        KerberosError::PasswordExpired { client } => format!(
+            "Change it first: `kpasswd {client}`, or log on to a machine of the domain once; then try again."
+        ),
+        KerberosError::ClientRevoked { .. } => {
+            "Only the domain's administrators can unlock or enable it; a lock after wrong passwords may end by itself."
+                .to_owned()
+        }
+        KerberosError::WrongKey { .. } => {
+            "The password has changed since the keytab was written: write a new one.".to_owned()
+        }
+        KerberosError::Skew { .. } => {
+            "The clocks differ by more than five minutes: synchronise them (NTP) and try again.".to_owned()
+        }
+        KerberosError::NoKdc { realm } => format!(
+            "Name one with `--kdc HOST`, or in krb5.conf (`[realms] {realm} = {{ kdc = HOST }}`), or let DNS do it \
+             (SRV records of _kerberos._udp.{realm})."
+        ),
+        KerberosError::KdcsWithoutRealm => "Say `--realm REALM` as well, or USER@REALM.".to_owned(),
+        KerberosError::Name(PrincipalError::NoRealm(_)) => {
+            "Say USER@REALM, or `--realm REALM`, or set default_realm in krb5.conf.".to_owned()
+        }
+        KerberosError::UnknownServer { server } => format!(
+            "The domain has no such service principal: use the host's full name, or register {} for its account \
+             (`setspn -S`, `samba-tool spn add`, `addprinc`).",
+            server.name()
+        ),
+        _ => return None,
+    };
+    Some(text)
 }

@@ -2,8 +2,11 @@
 
 mod advice;
 mod decode;
+mod domain;
 mod host;
 mod lab;
+mod login;
+mod password;
 mod pipeline;
 mod remoting;
 mod run;
@@ -36,6 +39,8 @@ enum Command {
     Run(run::Arguments),
     /// Serve remoting on this machine (Enable-PSRemoting)
     Serve(serve::Arguments),
+    /// Get your first ticket, for everything after it (kinit)
+    Login(login::Arguments),
     /// Look at tickets and at what a session may do with them
     #[command(subcommand)]
     Ticket(ticket::Command),
@@ -58,6 +63,7 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(arguments) => run::run(arguments),
         Command::Serve(arguments) => serve::run(arguments),
+        Command::Login(arguments) => login::run(&arguments),
         Command::Ticket(command) => ticket::run(&command),
         Command::Decode(arguments) => decode::run(&arguments),
         Command::Shell(arguments) => shell::run(&arguments),

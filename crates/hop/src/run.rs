@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use self::powershell::Way;
 use self::render::{Form, Renderer};
 use crate::advice;
+use crate::domain::Domain;
 use crate::pipeline::Script;
 
 /// Run a script or a command on other machines.
@@ -66,7 +67,7 @@ pub struct Arguments {
     /// forward (insist: the host can then act as you everywhere) [default: the host's entry, then auto]
     #[arg(long, value_name = "MODE", value_parser = |s: &str| s.parse::<Mode>())]
     pub delegate: Option<Mode>,
-    /// Whom to be, USER@REALM [default: the credential cache's owner]
+    /// Whom to be: USER@REALM, a user principal name or DOMAIN\USER [default: the credential cache's owner]
     #[arg(long, value_name = "USER")]
     pub user: Option<String>,
     /// File that holds the password of --user; without it and without --keytab it is asked for
@@ -75,6 +76,8 @@ pub struct Arguments {
     /// Keytab that holds the key of --user
     #[arg(long, value_name = "FILE", requires = "user", conflicts_with = "password_file")]
     pub keytab: Option<PathBuf>,
+    #[command(flatten)]
+    pub domain: Domain,
     /// How many hosts at a time
     #[arg(long, value_name = "N", default_value_t = fan_out::DEFAULT_THROTTLE)]
     pub throttle: usize,

@@ -18,7 +18,7 @@ use hop_secret::SecretString;
 
 use crate::discovery;
 use crate::transport::{Timing, exchange};
-use crate::{Environment, Error, FileCcache};
+use crate::{Environment, Error};
 
 /// How many realms a request may be passed on through.
 const MAX_REFERRALS: usize = 10;
@@ -205,31 +205,6 @@ impl KdcClient {
         Err(Error::Referrals { from: cache.principal.realm.clone(), server: server.clone() })
     }
 
-    /// As [`service_ticket`](Self::service_ticket), with a cache on disk; new tickets are added to it. That this
-    /// fails (a cache of somebody else's, a full disk) is no reason to do without the ticket.
-    ///
-    /// # Errors
-    /// As [`service_ticket`](Self::service_ticket) and [`FileCcache::load`].
-    pub async fn get_service_ticket(
-        &self,
-        file: &FileCcache,
-        server: &Principal,
-    ) -> Result<Credential, Error> {
-        let mut cache = blocking(file, FileCcache::load).await?;
-        let before: Vec<Credential> = cache.credentials().cloned().collect();
-        let credential = self.service_ticket(&mut cache, server).await?;
-        let new: Vec<Credential> =
-            cache.credentials().filter(|known| !before.contains(known)).cloned().collect();
-        if !new.is_empty() {
-            let stored =
-                blocking(file, move |file| new.into_iter().try_for_each(|ticket| file.store(ticket))).await;
-            if let Err(error) = stored {
-                tracing::warn!(%error, "cannot keep the new ticket");
-            }
-        }
-        Ok(credential)
-    }
-
     /// A ticket-granting ticket for another machine to use in the client's name: forwarded, itself forwardable.
     ///
     /// # Errors
@@ -284,7 +259,7 @@ impl KdcClient {
         }
     }
 
-    async fn ask(
+    pub(crate) async fn ask(
         &self,
         tgt: &Credential,
         mut options: TgsOptions,
@@ -306,7 +281,7 @@ impl KdcClient {
         exchange(&request.realm, &kdcs, &request.bytes, defaults.udp_preference_limit, self.timing).await
     }
 
-    fn defaults(&self, realm: &str) -> Result<LibDefaults, Error> {
+    pub(crate) fn defaults(&self, realm: &str) -> Result<LibDefaults, Error> {
         self.config
             .defaults(Some(realm))
             .map_err(|source: ConfigError| Error::Config { path: "krb5.conf".into(), source })
@@ -377,16 +352,4 @@ fn explain(
 
 fn apart(a: SystemTime, b: SystemTime) -> Duration {
     a.duration_since(b).unwrap_or_else(|negative| negative.duration())
-}
-
-/// Waiting for a file's lock must not hold up everything else.
-async fn blocking<T: Send + 'static>(
-    file: &FileCcache,
-    work: impl FnOnce(&FileCcache) -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
-    let file = file.clone();
-    let path = file.path().to_owned();
-    tokio::task::spawn_blocking(move || work(&file))
-        .await
-        .map_err(|error| Error::io(&path, std::io::Error::other(error)))?
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use hop_kerberos::config::{Config, Expansion, Include, expand};
+use hop_kerberos::config::{Config, Expansion, Include, KdcAddress, expand};
 
 use crate::Error;
 
@@ -24,6 +24,11 @@ pub struct Environment {
     pub keytab: Option<String>,
     /// `KRB5_CLIENT_KTNAME`.
     pub client_keytab: Option<String>,
+    /// The default realm, whatever the configuration says.
+    pub realm: Option<String>,
+    /// The KDCs of `realm` (else of the configuration's default realm), in place of those that the configuration
+    /// names: `HOST[:PORT]` or `https://HOST/PATH`.
+    pub kdcs: Vec<String>,
     /// The real user.
     pub uid: u32,
     /// The effective user.
@@ -45,6 +50,8 @@ impl Environment {
             ccache: variable("KRB5CCNAME"),
             keytab: variable("KRB5_KTNAME"),
             client_keytab: variable("KRB5_CLIENT_KTNAME"),
+            realm: None,
+            kdcs: Vec::new(),
             uid: nix::unistd::getuid().as_raw(),
             effective_uid: effective.as_raw(),
             user_name: user_name.unwrap_or_else(|| effective.to_string()),
@@ -57,8 +64,34 @@ impl Environment {
     /// without `KRB5_CONFIG` there need be none.
     ///
     /// # Errors
-    /// A file that cannot be read or understood, or a `KRB5_CONFIG` that names no existing file.
+    /// A file that cannot be read or understood, a `KRB5_CONFIG` that names no existing file; [`Error::KdcAddress`]
+    /// and [`Error::KdcsWithoutRealm`] for `kdcs` that are of no use.
     pub fn load_config(&self) -> Result<Config, Error> {
+        let files = self.load_files()?;
+        let realm = self.realm.as_deref().or(files.default_realm());
+        let mut config = self.overrides(realm)?;
+        config.append(files);
+        Ok(config)
+    }
+
+    /// What was said outside of files, as a file that comes before them all.
+    fn overrides(&self, realm: Option<&str>) -> Result<Config, Error> {
+        if let Some(wrong) = self.kdcs.iter().find(|kdc| KdcAddress::parse(kdc).is_none()) {
+            return Err(Error::KdcAddress(wrong.clone()));
+        }
+        let mut text = String::new();
+        if let Some(realm) = &self.realm {
+            text.push_str(&format!("[libdefaults]\n default_realm = {realm}\n"));
+        }
+        if !self.kdcs.is_empty() {
+            // Final: the files' own are not asked.
+            let realm = realm.ok_or(Error::KdcsWithoutRealm)?;
+            text.push_str(&format!("[realms]\n {realm} = {{\n  kdc* = {}\n }}\n", self.kdcs.join(" ")));
+        }
+        Config::parse(text.as_bytes()).map_err(|source| Error::Config { path: "--realm".into(), source })
+    }
+
+    fn load_files(&self) -> Result<Config, Error> {
         let mut config = Config::default();
         let mut found = false;
         let names = self.config.as_deref().unwrap_or(DEFAULT_CONFIG);

@@ -9,6 +9,8 @@ use hop_kerberos::ccache::CcacheError;
 use hop_kerberos::config::ConfigError;
 use hop_kerberos::keytab::KeytabError;
 
+use crate::ccache::kcm::KcmError;
+
 /// Every failure of this crate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -32,25 +34,41 @@ pub enum Error {
         /// What is wrong with it.
         source: ConfigError,
     },
-    /// The user has no credential cache.
-    #[error("no credential cache: {} does not exist", path.display())]
+    /// There is no such credential cache.
+    #[error("no credential cache: {name} does not exist")]
     NoCcache {
-        /// Where it would be.
-        path: PathBuf,
+        /// The cache's name.
+        name: String,
     },
-    /// A credential cache of a kind that is not kept in a file.
-    #[error("credential caches of type {kind} are not supported, expected FILE or DIR")]
+    /// A credential cache of a kind that is not known here.
+    #[error("credential caches of type {kind} are not supported, expected FILE, DIR, KEYRING, KCM or MEMORY")]
     CcacheType {
         /// The type in the cache's name.
         kind: String,
     },
+    /// A credential cache's name does not follow the rules of its type.
+    #[error("{name} is no name of a credential cache: expected {expected}")]
+    CcacheName {
+        /// The name.
+        name: String,
+        /// What would have been right.
+        expected: &'static str,
+    },
     /// A credential cache cannot be understood.
-    #[error("{}: {source}", path.display())]
+    #[error("{name}: {source}")]
     Ccache {
-        /// The file.
-        path: PathBuf,
+        /// The cache's name.
+        name: String,
         /// What is wrong with it.
         source: CcacheError,
+    },
+    /// The daemon that keeps the credential caches refuses, or answers what is no answer.
+    #[error("{name}: {source}")]
+    Kcm {
+        /// The cache's name.
+        name: String,
+        /// What it says.
+        source: KcmError,
     },
     /// A keytab of a kind that is not kept in a file.
     #[error("keytabs of type {kind} are not supported, expected FILE")]
@@ -58,6 +76,15 @@ pub enum Error {
         /// The type in the keytab's name.
         kind: String,
     },
+    /// A client's name cannot be understood.
+    #[error(transparent)]
+    Name(#[from] hop_kerberos::PrincipalError),
+    /// KDCs are named, but not for which realm.
+    #[error("which realm are these kdcs of? name it")]
+    KdcsWithoutRealm,
+    /// What is to be a KDC's address is none.
+    #[error("{0} is no address of a kdc: expected HOST, HOST:PORT or https://HOST/PATH")]
+    KdcAddress(String),
     /// A keytab cannot be understood.
     #[error("{}: {source}", path.display())]
     Keytab {
@@ -129,6 +156,12 @@ pub enum Error {
     /// The account is locked, disabled or has expired.
     #[error("the account of {client} is locked, disabled or has expired")]
     ClientRevoked {
+        /// The client.
+        client: Principal,
+    },
+    /// The client's ticket cannot be renewed, or no longer.
+    #[error("the ticket-granting ticket of {client} is not renewable any more")]
+    NotRenewable {
         /// The client.
         client: Principal,
     },

@@ -99,7 +99,9 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 fn create_beside(path: &Path) -> io::Result<PathBuf> {
     let name = path.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidFilename))?;
     for _ in 0..100 {
-        let mut temporary = name.to_os_string();
+        // The dot keeps it out of directories of caches, where names that begin with `tkt` count.
+        let mut temporary = std::ffi::OsString::from(".");
+        temporary.push(name);
         temporary.push(format!(".{:08x}", rand::random::<u32>()));
         let temporary = path.with_file_name(temporary);
         match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary) {

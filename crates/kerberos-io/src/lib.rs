@@ -11,14 +11,21 @@ mod discovery;
 mod environment;
 mod error;
 mod files;
+#[doc(hidden)]
+pub mod fuzz;
+mod kept;
 mod keytab;
+mod names;
+mod renew;
 mod serve;
 mod transport;
 
-pub use ccache::FileCcache;
+pub use ccache::kcm::KcmError;
+pub use ccache::{Ccache, Ccaches, DirCcache, FileCcache, KcmCcache, KeyringCcache, MemoryCcache};
 pub use client::{KdcClient, Proof, TgtOptions};
 pub use environment::Environment;
 pub use error::{AttemptError, Error};
 pub use keytab::{keytab_path, load_keytab, save_keytab};
+pub use renew::{renewal_time, time_to_renewal, time_to_replacement};
 pub use serve::KdcListener;
 pub use transport::Timing;

@@ -55,13 +55,18 @@ async fn tickets_of_every_kind() {
 
     let server = client.service_principal("HTTP", "ServerA.hop.test.", &cache.principal);
     assert_eq!(server, principal("HTTP/servera.hop.test"));
-    let ticket = client.get_service_ticket(&file, &server).await.unwrap();
+    let ticket = client.get_service_ticket(&file.clone().into(), &server).await.unwrap();
     assert!(!ticket.flags.contains(TicketFlags::OK_AS_DELEGATE));
     // the second time it comes from the cache
-    assert_eq!(client.get_service_ticket(&file, &server).await.unwrap(), ticket);
+    assert_eq!(client.get_service_ticket(&file.clone().into(), &server).await.unwrap(), ticket);
     let trusted = principal("HTTP/trusted.hop.test");
     assert!(
-        client.get_service_ticket(&file, &trusted).await.unwrap().flags.contains(TicketFlags::OK_AS_DELEGATE)
+        client
+            .get_service_ticket(&file.clone().into(), &trusted)
+            .await
+            .unwrap()
+            .flags
+            .contains(TicketFlags::OK_AS_DELEGATE)
     );
 
     let forwarded = client.forwarded_tgt(&file.load().unwrap()).await.unwrap();
@@ -92,7 +97,7 @@ async fn mits_programs_use_our_cache() {
         let mut cache = cache.clone();
         cache.version = version;
         file.save(&cache).unwrap();
-        client.get_service_ticket(&file, &principal("HTTP/servera.hop.test")).await.unwrap();
+        client.get_service_ticket(&file.clone().into(), &principal("HTTP/servera.hop.test")).await.unwrap();
         let listed = succeeded(&realm.run("klist", &["-f", "-e"], file.path(), "").await);
         assert!(listed.contains("HTTP/servera.hop.test@HOP.TEST"), "{listed}");
         // kvno adds its ticket to our file, and we read both
@@ -258,6 +263,8 @@ async fn names_from_environment_and_configuration() {
         ccache: None,
         keytab: None,
         client_keytab: None,
+        realm: None,
+        kdcs: Vec::new(),
         uid: 7,
         effective_uid: 8,
         user_name: "alice".into(),
@@ -276,14 +283,6 @@ async fn names_from_environment_and_configuration() {
     let error = environment.load_config().unwrap_err().to_string();
     assert!(error.contains("main") && error.contains("more"), "{error}");
 
-    for (name, file) in [("FILE:/a", "/a"), ("/b", "/b"), ("DIR::/c/tktx", "/c/tktx")] {
-        assert_eq!(FileCcache::resolve(name).unwrap().path().to_str(), Some(file));
-    }
-    assert_eq!(
-        FileCcache::resolve(&format!("DIR:{}", path("d"))).unwrap().path(),
-        directory.path().join("d/tkt")
-    );
-    assert!(matches!(FileCcache::resolve("KEYRING:persistent:1"), Err(Error::CcacheType { .. })));
     let damaged = FileCcache::new(path("main"));
     assert!(matches!(damaged.load(), Err(Error::Ccache { .. })));
 }
@@ -298,7 +297,9 @@ async fn many_writers_lose_no_ticket() {
     let mut tasks = tokio::task::JoinSet::new();
     for name in names.into_iter().cycle().take(12) {
         let (client, file) = (client.clone(), file.clone());
-        tasks.spawn(async move { client.get_service_ticket(&file, &principal(name)).await.unwrap() });
+        tasks.spawn(async move {
+            client.get_service_ticket(&file.clone().into(), &principal(name)).await.unwrap()
+        });
     }
     tasks.join_all().await;
     assert_eq!(file.load().unwrap().credentials().count(), 1 + names.len());
@@ -309,4 +310,50 @@ async fn many_writers_lose_no_ticket() {
             .count(),
         1
     );
+}
+
+#[tokio::test]
+async fn tickets_are_renewed_while_they_can_be() {
+    let realm = Realm::start().await;
+    let client = client(&realm);
+    let (lifetime, renewable_for) = (Some(Duration::from_secs(3600)), Some(Duration::from_secs(7200)));
+    let wanted = TgtOptions { forwardable: Some(true), lifetime, renewable_for, ..TgtOptions::default() };
+    let alice = principal("alice");
+    let mut cache = client.get_tgt(&alice, Proof::Password(&PASSWORD.into()), &wanted).await.unwrap();
+    let first = cache.tgt().unwrap().clone();
+    let due = hop_kerberos_io::renewal_time(&first).unwrap();
+    assert_eq!(due.duration_since(first.auth_time).unwrap(), Duration::from_secs(2400));
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let renewed = client.renew(&mut cache).await.unwrap();
+    assert!(renewed.end_time > first.end_time && renewed.renew_till == first.renew_till);
+    assert!(renewed.flags.contains(TicketFlags::RENEWABLE | TicketFlags::FORWARDABLE));
+    assert_eq!((cache.credentials().count(), cache.tgt().unwrap()), (1, &renewed));
+    client.service_ticket(&mut cache, &principal("HTTP/servera.hop.test")).await.unwrap();
+
+    let wanted = TgtOptions { lifetime, ..TgtOptions::default() };
+    let mut cache = client.get_tgt(&alice, Proof::Password(&PASSWORD.into()), &wanted).await.unwrap();
+    assert!(matches!(client.renew(&mut cache).await, Err(Error::NotRenewable { .. })));
+    let mut empty = hop_kerberos::ccache::CredentialCache::new(alice);
+    assert!(matches!(client.renew(&mut empty).await, Err(Error::NoTgt { .. })));
+}
+
+#[tokio::test]
+async fn kdcs_named_outside_of_files() {
+    let realm = Realm::start().await;
+    // What stands in the file leads nowhere.
+    realm.write_config("kdc = 127.0.0.1:1", "");
+    let environment = realm.environment("MEMORY:x");
+    let named = Environment { kdcs: vec![realm.address.to_string()], ..environment.clone() };
+    let with = |environment: Environment| KdcClient::from_environment(&environment).unwrap();
+    login(&with(named.clone()), "alice", PASSWORD).await.unwrap();
+    // No file at all.
+    let nothing = Environment { config: Some("/dev/null".into()), ..named };
+    assert!(matches!(KdcClient::from_environment(&nothing), Err(Error::KdcsWithoutRealm)));
+    let client = with(Environment { realm: Some("HOP.TEST".into()), ..nothing });
+    assert_eq!(client.client_principal("alice").await.unwrap(), principal("alice"));
+    let mut cache = login(&client, "alice", PASSWORD).await.unwrap();
+    let server = client.service_principal("HTTP", "servera.hop.test", &cache.principal);
+    client.service_ticket(&mut cache, &server).await.unwrap();
+    let wrong = Environment { kdcs: vec!["ftp://x".into()], ..environment };
+    assert!(matches!(wrong.load_config(), Err(Error::KdcAddress(_))));
 }

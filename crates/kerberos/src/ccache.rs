@@ -5,6 +5,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::binary::{Reader, RecordError, key, put_count, put_data32, put_principal32, put_time};
 use crate::{AuthorizationData, Credential, HostAddress, Principal, TicketFlags};
 
+mod records;
+
+pub use records::{decode_credential, decode_principal, encode_credential, encode_principal};
+
 /// The realm of entries that are settings, not tickets.
 const CONFIG_REALM: &str = "X-CACHECONF:";
 /// The first component of their names.
@@ -33,6 +37,12 @@ pub enum CcacheError {
         /// The most that are read.
         limit: usize,
     },
+    /// An entry that stands alone, as caches outside of files keep them, is malformed.
+    #[error("{0}")]
+    Record(RecordError),
+    /// More bytes than the entry has.
+    #[error("{0} bytes behind the end of the entry")]
+    Surplus(usize),
     /// An entry is malformed.
     #[error("entry {number}: {source}")]
     Entry {
@@ -165,6 +175,23 @@ impl CredentialCache {
     /// The tickets, in the order of the file: settings and removed entries left out.
     pub fn credentials(&self) -> impl Iterator<Item = &Credential> {
         self.entries.iter().filter(|entry| !is_config(entry) && !is_removed(entry))
+    }
+
+    /// Everything the cache holds, settings and removed entries included, in the order of the file.
+    pub fn entries(&self) -> &[Credential] {
+        &self.entries
+    }
+
+    /// A cache of these entries, as [`entries`](Self::entries) gives them: for caches that are kept entry by entry.
+    pub fn from_entries(principal: Principal, entries: Vec<Credential>) -> Self {
+        Self { entries, ..Self::new(principal) }
+    }
+
+    /// Takes the tickets for a service out; says how many there were.
+    pub fn remove(&mut self, server: &Principal) -> usize {
+        let before = self.entries.len();
+        self.entries.retain(|entry| is_config(entry) || is_removed(entry) || entry.server != *server);
+        before - self.entries.len()
     }
 
     /// The ticket for a service that is valid at `now` and for the longest time, for the cache's own principal.

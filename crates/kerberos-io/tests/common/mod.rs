@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use hop_kerberos::Principal;
 use hop_kerberos::kdc::{Database, Entry, EntryFlags, Kdc, MemoryDatabase, Policy};
 use hop_kerberos::keytab::Keytab;
-use hop_kerberos_io::{KdcListener, save_keytab};
+use hop_kerberos_io::{Environment, KdcListener, save_keytab};
 use tempfile::TempDir;
 
 pub const REALM: &str = "HOP.TEST";
@@ -86,23 +86,37 @@ impl Realm {
         std::fs::write(self.path("krb5.conf"), text).unwrap();
     }
 
+    /// The environment of a program in this realm, with this credential cache.
+    pub fn environment(&self, ccache: &str) -> Environment {
+        Environment {
+            config: Some(self.path("krb5.conf").to_str().unwrap().to_owned()),
+            ccache: Some(ccache.to_owned()),
+            ..Environment::from_process()
+        }
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
     /// One of MIT's programs in this realm, with this credential cache.
-    pub fn command(&self, program: &str, ccache: &Path) -> Command {
+    pub fn command(&self, program: &str, ccache: &str) -> Command {
         let mut command = Command::new(program);
         command
             .env("KRB5_CONFIG", self.path("krb5.conf"))
-            .env("KRB5CCNAME", format!("FILE:{}", ccache.display()))
+            .env("KRB5CCNAME", ccache)
             .env("LC_ALL", "C")
             .stdin(Stdio::null());
         command
     }
 
-    /// Runs one of MIT's programs, with text for its standard input.
+    /// Runs one of MIT's programs with a cache in a file and text for its standard input.
     pub async fn run(&self, program: &str, args: &[&str], ccache: &Path, input: &str) -> Output {
+        self.run_in(program, args, &format!("FILE:{}", ccache.display()), input).await
+    }
+
+    /// The same with a cache of any kind.
+    pub async fn run_in(&self, program: &str, args: &[&str], ccache: &str, input: &str) -> Output {
         let mut command = self.command(program, ccache);
         command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let input = input.to_owned();

@@ -123,3 +123,31 @@ fn refuses_what_is_no_cache() {
     };
     assert!(CredentialCache::new(long).to_bytes().is_err());
 }
+
+#[test]
+fn single_records_are_read_as_written() {
+    let principal = Principal::new("HOP.TEST", &["alice", "admin"]);
+    let bytes = encode_principal(&principal).unwrap();
+    assert_eq!(decode_principal(&bytes).unwrap(), principal);
+    for entry in sample().entries() {
+        let bytes = encode_credential(entry).unwrap();
+        assert_eq!(decode_credential(&bytes).unwrap(), *entry);
+        assert_eq!(
+            decode_credential(&bytes[..bytes.len() - 1]),
+            Err(CcacheError::Record(RecordError::Truncated))
+        );
+        assert_eq!(decode_credential(&[&bytes[..], b"x"].concat()), Err(CcacheError::Surplus(1)));
+    }
+}
+
+#[test]
+fn removing_leaves_settings_alone() {
+    let mut cache = sample();
+    let tgs = Principal::krbtgt("HOP.TEST", "HOP.TEST");
+    assert_eq!((cache.remove(&tgs), cache.remove(&tgs)), (1, 0));
+    assert!(cache.tgt().is_none() && cache.setting("fast_avail", Some(&tgs)).is_some());
+    assert_eq!(
+        CredentialCache::from_entries(cache.principal.clone(), cache.entries().to_vec()).entries(),
+        cache.entries()
+    );
+}

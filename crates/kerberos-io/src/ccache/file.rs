@@ -1,9 +1,9 @@
-//! Credential caches on disk.
+//! Credential caches in files.
 
 use std::path::{Path, PathBuf};
 
-use hop_kerberos::Credential;
 use hop_kerberos::ccache::CredentialCache;
+use hop_kerberos::{Credential, Principal};
 
 use crate::Error;
 use crate::files::{Lock, open_locked, read_open, replace};
@@ -24,25 +24,6 @@ impl FileCcache {
     /// The cache in this file.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
-    }
-
-    /// Reads a name such as `KRB5CCNAME` holds: `FILE:PATH`, a path alone, `DIR:DIRECTORY` (the directory's
-    /// primary cache) or `DIR::PATH`.
-    ///
-    /// # Errors
-    /// [`Error::CcacheType`] for a cache that is not in a file (`KEYRING:`, `KCM:`, `MEMORY:`, `API:`), or a
-    /// directory without a usable `primary` file.
-    pub fn resolve(name: &str) -> Result<Self, Error> {
-        match name.split_once(':') {
-            _ if name.starts_with('/') => Ok(Self::new(name)),
-            None => Ok(Self::new(name)),
-            Some(("FILE", path)) => Ok(Self::new(path)),
-            Some(("DIR", rest)) => match rest.strip_prefix(':') {
-                Some(path) => Ok(Self::new(path)),
-                None => primary(Path::new(rest)),
-            },
-            Some((kind, _)) => Err(Error::CcacheType { kind: kind.to_owned() }),
-        }
     }
 
     /// Where the cache is.
@@ -85,6 +66,20 @@ impl FileCcache {
         self.write(&cache)
     }
 
+    /// Takes the tickets for a service out of the cache; says how many there were.
+    ///
+    /// # Errors
+    /// As for [`load`](Self::load) and [`save`](Self::save).
+    pub fn remove(&self, server: &Principal) -> Result<usize, Error> {
+        let mut file = open_locked(&self.path, Lock::Exclusive).map_err(|error| self.failed(error))?;
+        let mut cache = self.parse(&mut file)?;
+        let removed = cache.remove(server);
+        if removed > 0 {
+            self.write(&cache)?;
+        }
+        Ok(removed)
+    }
+
     /// Removes the cache, overwriting its content first. It is no error if there is none.
     ///
     /// # Errors
@@ -103,33 +98,18 @@ impl FileCcache {
 
     fn parse(&self, file: &mut std::fs::File) -> Result<CredentialCache, Error> {
         let bytes = read_open(file, MAX_FILE).map_err(|error| Error::io(&self.path, error))?;
-        CredentialCache::parse(&bytes).map_err(|source| Error::Ccache { path: self.path.clone(), source })
+        CredentialCache::parse(&bytes).map_err(|source| Error::Ccache { name: self.name(), source })
     }
 
     fn write(&self, cache: &CredentialCache) -> Result<(), Error> {
-        let bytes = cache.to_bytes().map_err(|source| Error::Ccache { path: self.path.clone(), source })?;
+        let bytes = cache.to_bytes().map_err(|source| Error::Ccache { name: self.name(), source })?;
         replace(&self.path, &bytes).map_err(|error| Error::io(&self.path, error))
     }
 
     fn failed(&self, error: std::io::Error) -> Error {
         match error.kind() {
-            std::io::ErrorKind::NotFound => Error::NoCcache { path: self.path.clone() },
+            std::io::ErrorKind::NotFound => Error::NoCcache { name: self.name() },
             _ => Error::io(&self.path, error),
         }
     }
-}
-
-/// The cache that a directory of caches calls its primary one.
-fn primary(directory: &Path) -> Result<FileCcache, Error> {
-    let pointer = directory.join("primary");
-    let name = match std::fs::read_to_string(&pointer) {
-        Ok(name) => name.trim_end().to_owned(),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => "tkt".to_owned(),
-        Err(error) => return Err(Error::io(&pointer, error)),
-    };
-    // MIT allows only names that begin so, and no way out of the directory.
-    if !name.starts_with("tkt") || name.contains('/') {
-        return Err(Error::io(&pointer, std::io::ErrorKind::InvalidData.into()));
-    }
-    Ok(FileCcache::new(directory.join(name)))
 }
