@@ -13,14 +13,17 @@ mod der;
 pub mod describe;
 mod error;
 pub mod http;
+pub mod ntlm;
 mod sealed;
 pub mod server;
 pub mod spnego;
+mod user_name;
 
 #[doc(hidden)]
 pub mod fuzz;
 
-pub use context::{SecurityContext, Wrapped};
+pub use context::{ContextError, SecurityContext, Wrapped};
 pub use der::DerError;
 pub use error::Error;
 pub use sealed::{BodyClass, Sealed, SealedBodyError, Sealer, Unsealed};
+pub use user_name::UserName;

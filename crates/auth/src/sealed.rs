@@ -1,6 +1,6 @@
 //! Sealed HTTP bodies ([MS-WSMV] 2.2.9.1): `multipart/encrypted` with one encrypted part.
 
-use crate::SecurityContext;
+use crate::{ContextError, SecurityContext};
 
 /// The `protocol` of a sealed body ([MS-WSMV] 2.2.9.1.1.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -63,7 +63,7 @@ pub enum SealedBodyError {
     },
     /// Forged, altered, repeated or out of order: the security context refused it.
     #[error("sealed body: {0}")]
-    Context(#[from] hop_kerberos::Error),
+    Context(#[from] ContextError),
 }
 
 /// A sealed body on its way out.

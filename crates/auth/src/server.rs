@@ -4,7 +4,7 @@
 //! as [`NeedKerberos`] and goes on once the caller brings the established context.
 
 use crate::{
-    BodyClass, Error, Sealer, SecurityContext,
+    BodyClass, ContextError, Error, Sealer, SecurityContext,
     http::{self, Scheme},
     spnego::{NegState, NegTokenInit, NegTokenResp, Oid, Token, encode_mech_types, gss_frame},
 };
@@ -95,8 +95,8 @@ impl From<crate::DerError> for Refusal {
     }
 }
 
-impl From<hop_kerberos::Error> for Refusal {
-    fn from(error: hop_kerberos::Error) -> Self {
+impl From<ContextError> for Refusal {
+    fn from(error: ContextError) -> Self {
         Error::from(error).into()
     }
 }
