@@ -240,6 +240,11 @@ impl Unverified {
         &self.question
     }
 
+    /// The client protects the three messages, and therefore can protect SPNEGO's list of mechanisms too.
+    pub(crate) fn has_mic(&self) -> bool {
+        self.mic.is_some()
+    }
+
     /// Goes on with the answer.
     ///
     /// # Errors

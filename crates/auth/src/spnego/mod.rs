@@ -1,13 +1,37 @@
-//! SPNEGO tokens (RFC 4178 with [MS-SPNG] 2.2.1).
+//! SPNEGO (RFC 4178 with [MS-SPNG]): the tokens, and both ends of a negotiation.
 
+mod acceptor;
+mod initiator;
 mod oid;
 
+use std::fmt;
+
+pub use acceptor::{Accept, Acceptor, AcceptorMechanisms, NeedKerberos, NeedNtlm, Refused};
+pub use initiator::{Established, ExpectReply, Initiate, Initiator, InitiatorMechanisms};
 pub use oid::Oid;
 
 use crate::der::{self, DerError, Reader};
 
 /// The most mechanisms that one token may list.
 const MAX_MECHANISMS: usize = 32;
+
+/// What authenticated the two ends to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mechanism {
+    /// Kerberos, by the service's key.
+    Kerberos,
+    /// NTLM, which proves nothing of the server but that it can have the user's proof verified.
+    Ntlm,
+}
+
+impl fmt::Display for Mechanism {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Mechanism::Kerberos => "Kerberos",
+            Mechanism::Ntlm => "NTLM",
+        })
+    }
+}
 
 /// A negotiation token (RFC 4178 section 4.2).
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,6 +5,9 @@
     clippy::panic,
     reason = "each test file uses its part; tests may panic"
 )]
+#![allow(clippy::print_stdout, reason = "says which tests are skipped")]
+
+pub mod realm;
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
