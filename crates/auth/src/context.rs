@@ -2,7 +2,10 @@ use std::fmt;
 
 use hop_kerberos::gss;
 
-use crate::ntlm::{self, NtlmError};
+use crate::{
+    credssp::CredSspError,
+    ntlm::{self, NtlmError},
+};
 
 /// A security context that refused a message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -14,6 +17,9 @@ pub enum ContextError {
     /// Of NTLM.
     #[error(transparent)]
     Ntlm(#[from] NtlmError),
+    /// Of CredSSP's TLS.
+    #[error(transparent)]
+    CredSsp(#[from] CredSspError),
 }
 
 /// An established security context, as far as bodies, SPNEGO and CredSSP need it.

@@ -1,4 +1,4 @@
-use crate::{ContextError, DerError, ntlm::NtlmError};
+use crate::{ContextError, DerError, credssp::CredSspError, ntlm::NtlmError};
 
 /// Authentication that did not come about.
 ///
@@ -61,6 +61,9 @@ pub enum Error {
     /// NTLM refused; the reason is inside.
     #[error(transparent)]
     Ntlm(#[from] NtlmError),
+    /// CredSSP refused; the reason is inside.
+    #[error(transparent)]
+    CredSsp(#[from] CredSspError),
 }
 
 impl From<ContextError> for Error {
@@ -68,6 +71,7 @@ impl From<ContextError> for Error {
         match error {
             ContextError::Kerberos(error) => Self::Kerberos(error),
             ContextError::Ntlm(error) => Self::Ntlm(error),
+            ContextError::CredSsp(error) => Self::CredSsp(error),
         }
     }
 }

@@ -5,13 +5,15 @@
 //!   its caller to run the Kerberos AP exchange and to verify NTLM proofs, so that the keys can live in another
 //!   process.
 //! * Either ends in a [`Sealer`], which turns HTTP bodies into `multipart/encrypted` and back.
-//! * [`spnego`] and [`ntlm`] are the mechanisms, [`http`] the headers, [`describe`] turns tokens into text for people.
+//! * [`spnego`], [`ntlm`] and [`credssp`] are the mechanisms, [`http`] the headers, [`describe`] turns tokens into text for people.
 //!
 //! Nothing here does input or output, reads a clock or makes randomness.
 #![forbid(unsafe_code)]
 
+mod certificate;
 pub mod client;
 mod context;
+pub mod credssp;
 mod der;
 pub mod describe;
 mod error;
@@ -25,6 +27,7 @@ mod user_name;
 #[doc(hidden)]
 pub mod fuzz;
 
+pub use certificate::tls_server_end_point;
 pub use context::{ContextError, SecurityContext, Wrapped};
 pub use der::DerError;
 pub use error::Error;

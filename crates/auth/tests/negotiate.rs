@@ -253,7 +253,6 @@ fn setup(usage: &str, realm: &Realm, more: Value) -> Value {
     let mut setup = json!({
         "usage": usage,
         "protocol": "negotiate",
-        "options": "use_negotiate",
         "username": USER,
         "password": PASSWORD,
         "hostname": HOST,

@@ -279,7 +279,6 @@ fn setup(usage: &str, more: Value) -> Value {
     let mut setup = json!({
         "usage": usage,
         "protocol": "ntlm",
-        "options": "none",
         "username": r"CORP\alice",
         "password": PASSWORD,
         "hostname": "servera",

@@ -18,15 +18,16 @@ if "files" in setup:
         open(path, "w").write(text)
         os.environ[name] = path
 
-options = spnego.NegotiateOptions[setup.get("options", "use_negotiate")]
+# Its own SPNEGO, never GSS-API's; the bare mechanisms without it.
+options = lambda protocol: spnego.NegotiateOptions[setup.get("options") or {"negotiate": "use_negotiate", "credssp": "use_negotiate"}.get(protocol, "none")]
 bindings = setup.get("channel_bindings")
-common = dict(hostname=setup.get("hostname"), service=setup.get("service"), options=options,
+common = dict(hostname=setup.get("hostname"), service=setup.get("service"), 
               channel_bindings=bindings and GssChannelBindings(application_data=bindings.encode()))
 user = dict(username=setup.get("username"), password=setup.get("password"))
 if setup["usage"] == "accept":
     user = {}
 make = lambda protocol, **kwargs: getattr(spnego, {"initiate": "client", "accept": "server"}[setup["usage"]])(
-    protocol=protocol, **user, **common, **kwargs)
+    protocol=protocol, options=options(protocol), **user, **common, **kwargs)
 
 kwargs = {}
 if setup["protocol"] == "credssp":

@@ -10,7 +10,7 @@ pub use acceptor::{Accept, Acceptor, AcceptorMechanisms, NeedKerberos, NeedNtlm,
 pub use initiator::{Established, ExpectReply, Initiate, Initiator, InitiatorMechanisms};
 pub use oid::Oid;
 
-use crate::der::{self, DerError, Reader};
+use crate::der::{self, DerError, Fields, Reader, put};
 
 /// The most mechanisms that one token may list.
 const MAX_MECHANISMS: usize = 32;
@@ -143,7 +143,7 @@ impl Token {
         let mut reader = Reader::new(bytes);
         let (tag, content) = reader.any()?;
         reader.end()?;
-        let fields = Fields(Reader::new(der::only(content, der::SEQUENCE)?));
+        let fields = Fields::new(der::only(content, der::SEQUENCE)?);
         match tag {
             0xa0 => NegTokenInit::decode(fields).map(Token::Init),
             0xa1 => NegTokenResp::decode(fields).map(Token::Resp),
@@ -191,7 +191,7 @@ impl NegTokenInit {
             if content.first() == Some(&der::OCTET_STRING) {
                 token.mech_list_mic = Some(der::only(content, der::OCTET_STRING)?.to_vec());
             } else {
-                let mut hints = Fields(Reader::new(der::only(content, der::SEQUENCE)?));
+                let mut hints = Fields::new(der::only(content, der::SEQUENCE)?);
                 token.hint_name = Some(hints.inner(0, der::GENERAL_STRING)?.unwrap_or_default());
             }
         }
@@ -246,35 +246,5 @@ impl NegTokenResp {
         put(&mut out, 2, der::OCTET_STRING, self.response_token.as_deref());
         put(&mut out, 3, der::OCTET_STRING, self.mech_list_mic.as_deref());
         der::element(der::SEQUENCE, &out)
-    }
-}
-
-fn put(out: &mut Vec<u8>, n: u8, tag: u8, content: Option<&[u8]>) {
-    if let Some(content) = content {
-        out.extend(der::element(der::context(n), &der::element(tag, content)));
-    }
-}
-
-/// The fields of a SEQUENCE whose members have the tags [0], [1], … in this order, each at most once.
-struct Fields<'a>(Reader<'a>);
-
-impl<'a> Fields<'a> {
-    fn next(&mut self, n: u8) -> Result<Option<&'a [u8]>, DerError> {
-        if self.0.peek() == Some(der::context(n)) {
-            self.0.any().map(|(_, content)| Some(content))
-        } else {
-            Ok(None)
-        }
-    }
-
-    fn inner(&mut self, n: u8, tag: u8) -> Result<Option<Vec<u8>>, DerError> {
-        match self.next(n)? {
-            None => Ok(None),
-            Some(content) => der::only(content, tag).map(|inner| Some(inner.to_vec())),
-        }
-    }
-
-    fn end(&self) -> Result<(), DerError> {
-        self.0.end()
     }
 }
