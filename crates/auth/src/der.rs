@@ -3,6 +3,7 @@
 //! Lengths must be in their shortest form, so that whatever is read is written again to the same bytes: the
 //! mechListMIC is computed over an encoding that both ends must agree on.
 
+pub(crate) const INTEGER: u8 = 0x02;
 pub(crate) const BIT_STRING: u8 = 0x03;
 pub(crate) const OCTET_STRING: u8 = 0x04;
 pub(crate) const OBJECT_IDENTIFIER: u8 = 0x06;
@@ -132,9 +133,88 @@ pub(crate) fn element(tag: u8, content: &[u8]) -> Vec<u8> {
     out
 }
 
+/// Appends an optional field with the EXPLICIT tag `[n]`.
+pub(crate) fn put(out: &mut Vec<u8>, n: u8, tag: u8, content: Option<&[u8]>) {
+    if let Some(content) = content {
+        out.extend(element(context(n), &element(tag, content)));
+    }
+}
+
+/// The fields of a SEQUENCE whose members have the tags [0], [1], … in this order, each at most once.
+pub(crate) struct Fields<'a>(Reader<'a>);
+
+impl<'a> Fields<'a> {
+    pub(crate) fn new(content: &'a [u8]) -> Self {
+        Self(Reader::new(content))
+    }
+
+    pub(crate) fn next(&mut self, n: u8) -> Result<Option<&'a [u8]>, DerError> {
+        if self.0.peek() == Some(context(n)) {
+            self.0.any().map(|(_, content)| Some(content))
+        } else {
+            Ok(None)
+        }
+    }
+
+    pub(crate) fn inner(&mut self, n: u8, tag: u8) -> Result<Option<Vec<u8>>, DerError> {
+        match self.next(n)? {
+            None => Ok(None),
+            Some(content) => only(content, tag).map(|inner| Some(inner.to_vec())),
+        }
+    }
+
+    /// A field that must be there, borrowed.
+    pub(crate) fn required(&mut self, n: u8, tag: u8) -> Result<&'a [u8], DerError> {
+        let got = self.0.peek().unwrap_or_default();
+        let content = self.next(n)?.ok_or(DerError::Tag { expected: context(n), got })?;
+        only(content, tag)
+    }
+
+    pub(crate) fn end(&self) -> Result<(), DerError> {
+        self.0.end()
+    }
+}
+
+/// The content of an INTEGER.
+pub(crate) fn integer(value: i64) -> Vec<u8> {
+    let bytes = value.to_be_bytes();
+    let skip = bytes
+        .windows(2)
+        .take_while(|pair| {
+            matches!(pair, [0, next] if *next < 0x80) || matches!(pair, [0xff, next] if *next >= 0x80)
+        })
+        .count();
+    bytes.iter().skip(skip).copied().collect()
+}
+
+/// Reads the content of an INTEGER of at most eight bytes.
+pub(crate) fn read_integer(content: &[u8]) -> Result<i64, DerError> {
+    let first = *content.first().ok_or(DerError::Value)?;
+    if content.len() > 8 {
+        return Err(DerError::Value);
+    }
+    let start = if first < 0x80 { 0 } else { -1 };
+    let value = content.iter().fold(start, |n: i64, byte| n << 8 | i64::from(*byte));
+    if integer(value) == content { Ok(value) } else { Err(DerError::Value) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn integers_have_one_form() {
+        for n in
+            [0, 1, 127, 128, 255, 256, -1, -128, -129, i64::from(0xc000_006d_u32 as i32), i64::MAX, i64::MIN]
+        {
+            assert_eq!(read_integer(&integer(n)), Ok(n));
+        }
+        assert_eq!(integer(i64::from(0xc000_006d_u32 as i32)), [0xc0, 0, 0, 0x6d]);
+        assert_eq!(integer(0xc000_006d), [0, 0xc0, 0, 0, 0x6d]);
+        for bad in [&[][..], &[0, 1], &[0xff, 0x80], &[1; 9]] {
+            assert!(read_integer(bad).is_err(), "{bad:?}");
+        }
+    }
 
     #[test]
     fn lengths_have_one_form() {

@@ -8,9 +8,15 @@ use hop_kerberos::{ErrorCode, KdcError};
 use rasn::der;
 use rasn_kerberos as krb;
 
-use crate::spnego::{Oid, Token, gss_frame};
+use crate::{
+    ntlm::{
+        AvFlags, AvId, AvPairs, NtlmError,
+        message::{self, Authenticate, Challenge, ClientChallenge, Negotiate},
+    },
+    spnego::{Oid, Token, gss_frame},
+};
 
-/// Describes a SPNEGO, GSS-API or Kerberos token in several lines, or returns `None` when the bytes are none.
+/// Describes a SPNEGO, GSS-API, Kerberos or NTLM token in several lines, or returns `None` when the bytes are none.
 pub fn describe(token: &[u8]) -> Option<String> {
     let mut out = Text::default();
     out.token(token).then_some(out.text)
@@ -254,16 +260,90 @@ impl Text {
     }
 
     fn ntlm(&mut self, token: &[u8]) -> bool {
-        let Some(rest) = token.strip_prefix(b"NTLMSSP\0") else { return false };
-        let name = match rest.first_chunk::<4>().map(|b| u32::from_le_bytes(*b)) {
-            Some(1) => "NEGOTIATE_MESSAGE",
-            Some(2) => "CHALLENGE_MESSAGE",
-            Some(3) => "AUTHENTICATE_MESSAGE",
-            _ => "message of unknown type",
+        let Some(kind) = message::kind(token) else { return false };
+        let (name, described) = match kind {
+            1 => ("NEGOTIATE_MESSAGE", Negotiate::decode(token).map(NtlmMessage::Negotiate)),
+            2 => ("CHALLENGE_MESSAGE", Challenge::decode(token).map(NtlmMessage::Challenge)),
+            3 => ("AUTHENTICATE_MESSAGE", Authenticate::decode(token).map(NtlmMessage::Authenticate)),
+            _ => ("message of unknown type", Err(NtlmError::Malformed("unknown type"))),
         };
-        self.line(format_args!("NTLM {name}, {} bytes", token.len()));
+        match described {
+            Ok(message) => {
+                self.line(format_args!("NTLM {name}, {} bytes", token.len()));
+                self.ntlm_message(&message);
+            }
+            Err(error) => self.line(format_args!("NTLM {name}, {} bytes: {error}", token.len())),
+        }
         true
     }
+
+    /// Challenges, proofs, keys and MICs are left out: with them a password can be guessed at.
+    fn ntlm_message(&mut self, message: &NtlmMessage) {
+        let flags = match message {
+            NtlmMessage::Negotiate(m) => m.flags,
+            NtlmMessage::Challenge(m) => m.flags,
+            NtlmMessage::Authenticate(m) => m.flags,
+        };
+        let names: Vec<&str> = flags.iter_names().map(|(name, _)| name).collect();
+        self.field("NegotiateFlags", format_args!("{:#010x} ({})", flags.bits(), names.join(", ")));
+        match message {
+            NtlmMessage::Negotiate(_) => {}
+            NtlmMessage::Challenge(m) => {
+                self.field("TargetName", format_args!("{:?}", excerpt(&m.target_name)));
+                if let Some(pairs) = &m.target_info {
+                    self.av_pairs(pairs);
+                }
+            }
+            NtlmMessage::Authenticate(m) => {
+                self.field("DomainName", format_args!("{:?}", excerpt(&m.domain)));
+                self.field("UserName", format_args!("{:?}", excerpt(&m.user)));
+                self.field("Workstation", format_args!("{:?}", excerpt(&m.workstation)));
+                self.field("LmChallengeResponse", format_args!("{} bytes", m.lm_response.len()));
+                let version = match m.nt_response.len() {
+                    0 => "none",
+                    24 => "NTLMv1",
+                    _ => "NTLMv2",
+                };
+                self.field("NtChallengeResponse", format_args!("{} bytes, {version}", m.nt_response.len()));
+                let blob = m.nt_response.get(16..).unwrap_or_default();
+                if let Ok(client) = ClientChallenge::decode(blob) {
+                    self.av_pairs(&client.pairs);
+                }
+                let key = m.encrypted_session_key.len();
+                self.field("EncryptedRandomSessionKey", format_args!("{key} bytes"));
+            }
+        }
+    }
+
+    fn av_pairs(&mut self, pairs: &AvPairs) {
+        for (id, value) in pairs.iter() {
+            match id {
+                id if id.is_text() => match message::text(value) {
+                    Ok(text) => self.field("AvPair", format_args!("{id} {:?}", excerpt(&text))),
+                    Err(_) => self.field("AvPair", format_args!("{id}, no text")),
+                },
+                AvId::FLAGS => {
+                    let bits = pairs.number(id).unwrap_or_default();
+                    let mic = if bits & AvFlags::MIC != 0 { " (MIC provided)" } else { "" };
+                    self.field("AvPair", format_args!("{id} {bits:#x}{mic}"));
+                }
+                AvId::CHANNEL_BINDINGS if value.iter().all(|b| *b == 0) => {
+                    self.field("AvPair", format_args!("{id}, none"));
+                }
+                _ => self.field("AvPair", format_args!("{id}, {} bytes", value.len())),
+            }
+        }
+    }
+}
+
+enum NtlmMessage {
+    Negotiate(Negotiate),
+    Challenge(Challenge),
+    Authenticate(Authenticate),
+}
+
+fn excerpt(text: &str) -> String {
+    text.chars().take(120).collect()
 }
 
 fn etype(number: i32) -> String {

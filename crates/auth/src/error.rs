@@ -1,4 +1,4 @@
-use crate::DerError;
+use crate::{ContextError, DerError, credssp::CredSspError, ntlm::NtlmError};
 
 /// Authentication that did not come about.
 ///
@@ -58,4 +58,20 @@ pub enum Error {
     /// Kerberos refused; the reason is inside.
     #[error(transparent)]
     Kerberos(#[from] hop_kerberos::Error),
+    /// NTLM refused; the reason is inside.
+    #[error(transparent)]
+    Ntlm(#[from] NtlmError),
+    /// CredSSP refused; the reason is inside.
+    #[error(transparent)]
+    CredSsp(#[from] CredSspError),
+}
+
+impl From<ContextError> for Error {
+    fn from(error: ContextError) -> Self {
+        match error {
+            ContextError::Kerberos(error) => Self::Kerberos(error),
+            ContextError::Ntlm(error) => Self::Ntlm(error),
+            ContextError::CredSsp(error) => Self::CredSsp(error),
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     http::{self, Scheme},
+    ntlm::message::{Authenticate, Challenge, ClientChallenge, Negotiate},
     sealed::{Frame, parse_content_type},
     spnego::Token,
 };
@@ -33,4 +34,27 @@ pub fn fuzz_headers(data: &[u8]) {
         assert_eq!(again.ok(), Some((scheme, token)));
     }
     let _ = http::parse_www_authenticate(text.lines(), Scheme::Negotiate);
+}
+
+/// An NTLM message of any kind: decode, encode, decode again.
+pub fn fuzz_ntlm(data: &[u8]) {
+    if let Ok(message) = Negotiate::decode(data) {
+        // The names that it may carry are not kept.
+        let Ok(again) = Negotiate::decode(&message.encode()) else { return };
+        assert_eq!(again, message);
+    }
+    if let Ok(message) = Challenge::decode(data)
+        && let Ok(encoded) = message.encode()
+    {
+        assert_eq!(Challenge::decode(&encoded), Ok(message));
+    }
+    if let Ok(message) = Authenticate::decode(data) {
+        if let Some(Ok(blob)) = message.nt_response.get(16..).map(ClientChallenge::decode) {
+            assert_eq!(ClientChallenge::decode(&blob.encode()), Ok(blob));
+        }
+        if let Ok(encoded) = message.encode() {
+            assert_eq!(Authenticate::decode(&encoded), Ok(message));
+        }
+    }
+    let _ = crate::describe::describe(data);
 }

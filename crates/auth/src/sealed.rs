@@ -1,6 +1,6 @@
 //! Sealed HTTP bodies ([MS-WSMV] 2.2.9.1): `multipart/encrypted` with one encrypted part.
 
-use crate::SecurityContext;
+use crate::{ContextError, SecurityContext, http::Scheme};
 
 /// The `protocol` of a sealed body ([MS-WSMV] 2.2.9.1.1.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -24,6 +24,13 @@ impl BodyClass {
 
     fn parse(text: &str) -> Option<Self> {
         [BodyClass::Spnego, BodyClass::Kerberos].into_iter().find(|c| c.as_str().eq_ignore_ascii_case(text))
+    }
+
+    pub(crate) fn of_scheme(scheme: Scheme) -> Self {
+        match scheme {
+            Scheme::Negotiate => BodyClass::Spnego,
+            Scheme::Kerberos => BodyClass::Kerberos,
+        }
     }
 
     /// The value of the `Content-Type` header of a sealed body.
@@ -63,7 +70,7 @@ pub enum SealedBodyError {
     },
     /// Forged, altered, repeated or out of order: the security context refused it.
     #[error("sealed body: {0}")]
-    Context(#[from] hop_kerberos::Error),
+    Context(#[from] ContextError),
 }
 
 /// A sealed body on its way out.

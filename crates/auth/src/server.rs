@@ -1,12 +1,13 @@
-//! The server's end of authentication.
+//! The server's end of authentication over HTTP.
 //!
 //! One [`Acceptor`] belongs to one connection. It never sees a key: when a Kerberos token arrives it hands it out
-//! as [`NeedKerberos`] and goes on once the caller brings the established context.
+//! as [`NeedKerberos`], when an NTLM proof arrives as [`NeedNtlm`], and goes on once the caller brings the answer.
 
 use crate::{
-    BodyClass, Error, Sealer, SecurityContext,
+    BodyClass, ContextError, Error, Sealer, SecurityContext,
     http::{self, Scheme},
-    spnego::{NegState, NegTokenInit, NegTokenResp, Oid, Token, encode_mech_types, gss_frame},
+    ntlm,
+    spnego::{self, Accept, AcceptorMechanisms, Refused},
 };
 
 /// The values of the `WWW-Authenticate` headers of a 401 to a request without authentication, one header each.
@@ -15,32 +16,15 @@ pub fn challenges() -> impl Iterator<Item = &'static str> {
 }
 
 /// Awaits a client's token.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Acceptor {
     state: State,
 }
 
-#[derive(Debug, Default)]
-#[expect(clippy::enum_variant_names, reason = "named by the awaited message")]
-enum State {
-    #[default]
-    ExpectFirst,
-    /// Kerberos was chosen although another mechanism came first: its token follows.
-    ExpectMechToken(Negotiation),
-    /// The context stands; the client's mechListMIC is due.
-    ExpectMic { context: Box<dyn SecurityContext>, mech_types: Vec<Oid>, mic_sent: bool },
-}
-
-/// What SPNEGO has settled while the mechanism still works.
 #[derive(Debug)]
-struct Negotiation {
-    mech_types: Vec<Oid>,
-    chosen: Oid,
-    /// Another mechanism was preferred, so the list must be protected.
-    mic_required: bool,
-    /// The client's MIC, if it came with the mechanism's token.
-    mic: Option<Vec<u8>>,
-    first_reply: bool,
+enum State {
+    Fresh(AcceptorMechanisms),
+    Negotiating(Scheme, spnego::Acceptor),
 }
 
 /// What follows a token of the client.
@@ -49,6 +33,8 @@ struct Negotiation {
 pub enum Step {
     /// The AP exchange must be run on a token; see [`NeedKerberos`].
     NeedKerberos(NeedKerberos),
+    /// A proof must be verified; see [`NeedNtlm`].
+    NeedNtlm(NeedNtlm),
     /// Answer 401 with this `WWW-Authenticate` header; another token follows on this connection.
     Continue {
         /// The header's value.
@@ -63,15 +49,6 @@ pub enum Step {
         /// Seals and unseals the bodies of this connection.
         sealer: Sealer,
     },
-}
-
-/// A Kerberos token that waits for an acceptor with keys.
-#[derive(Debug)]
-pub struct NeedKerberos {
-    scheme: Scheme,
-    token: Vec<u8>,
-    /// `None` when the token came without SPNEGO.
-    negotiation: Option<Negotiation>,
 }
 
 /// The header of a 401 that ends the negotiation, and why.
@@ -89,198 +66,115 @@ impl From<Error> for Refusal {
     }
 }
 
-impl From<crate::DerError> for Refusal {
-    fn from(error: crate::DerError) -> Self {
+impl From<ContextError> for Refusal {
+    fn from(error: ContextError) -> Self {
         Error::from(error).into()
     }
 }
 
-impl From<hop_kerberos::Error> for Refusal {
-    fn from(error: hop_kerberos::Error) -> Self {
-        Error::from(error).into()
+impl Default for Acceptor {
+    fn default() -> Self {
+        Self::with(AcceptorMechanisms::default())
     }
 }
 
 impl Acceptor {
-    /// An acceptor for a new connection.
+    /// An acceptor for a new connection that has Kerberos only.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An acceptor for a new connection.
+    pub fn with(mechanisms: AcceptorMechanisms) -> Self {
+        Self { state: State::Fresh(mechanisms) }
     }
 
     /// Takes the value of the `Authorization` header.
     pub fn handle(self, authorization: &str) -> Result<Step, Refusal> {
         let (scheme, token) = http::parse_authorization(authorization)?;
-        let spnego = scheme == Scheme::Negotiate && Token::recognises(&token);
-        match self.state {
-            State::ExpectFirst if spnego => match Token::decode(&token)? {
-                Token::Init(init) => first(scheme, init),
-                Token::Resp(_) => {
-                    Err(Error::Unexpected { expected: "NegTokenInit", got: "NegTokenResp" }.into())
+        let acceptor = match self.state {
+            State::Fresh(mut mechanisms) => {
+                if scheme == Scheme::Kerberos {
+                    mechanisms.ntlm = None;
                 }
-            },
-            State::ExpectFirst => bare(scheme, token),
-            State::ExpectMechToken(mut negotiation) => {
-                let resp = expect_resp(spnego, &token)?;
-                negotiation.mic = resp.mech_list_mic;
-                let token = resp.response_token.ok_or(Error::Unexpected {
-                    expected: "a Kerberos token",
-                    got: "NegTokenResp without token",
-                })?;
-                Ok(Step::NeedKerberos(NeedKerberos { scheme, token, negotiation: Some(negotiation) }))
+                spnego::Acceptor::new(mechanisms)
             }
-            State::ExpectMic { mut context, mech_types, mic_sent } => {
-                let mic = expect_resp(spnego, &token)?.mech_list_mic.ok_or(Error::MicMissing)?;
-                let list = encode_mech_types(&mech_types);
-                context.verify_mic(&list, &mic)?;
-                let own = if mic_sent { None } else { Some(context.get_mic(&list)?) };
-                let reply = NegTokenResp {
-                    neg_state: Some(NegState::AcceptCompleted),
-                    mech_list_mic: own,
-                    ..NegTokenResp::default()
-                };
-                Ok(established(scheme, Some(Token::Resp(reply).encode()), context, BodyClass::Spnego))
-            }
-        }
+            State::Negotiating(before, acceptor) if before == scheme => acceptor,
+            State::Negotiating(..) => return Err(Error::Header("the scheme changed between two legs").into()),
+        };
+        step(scheme, acceptor.handle(&token, scheme == Scheme::Negotiate))
     }
 }
 
-fn expect_resp(spnego: bool, token: &[u8]) -> Result<NegTokenResp, Error> {
-    if !spnego {
-        return Err(Error::Unexpected { expected: "NegTokenResp", got: "a bare mechanism token" });
-    }
-    match Token::decode(token)? {
-        Token::Resp(resp) if resp.neg_state == Some(NegState::Reject) => Err(Error::Rejected),
-        Token::Resp(resp) => Ok(resp),
-        Token::Init(_) => Err(Error::Unexpected { expected: "NegTokenResp", got: "NegTokenInit" }),
-    }
-}
-
-fn first(scheme: Scheme, init: NegTokenInit) -> Result<Step, Refusal> {
-    let Some(chosen) = init.mech_types.iter().find(|oid| oid.is_kerberos()).cloned() else {
-        let offered = init.mech_types.iter().map(|oid| format!("{oid:?}")).collect::<Vec<_>>().join(", ");
-        let offered = if offered.is_empty() { "none".to_owned() } else { offered };
-        let reject = NegTokenResp { neg_state: Some(NegState::Reject), ..NegTokenResp::default() };
-        return Err(Refusal {
-            www_authenticate: Some(scheme.header(&Token::Resp(reject).encode())),
-            error: Box::new(Error::NoCommonMechanism { offered }),
-        });
-    };
-    let preferred = init.mech_types.first().is_some_and(Oid::is_kerberos);
-    let mut negotiation = Negotiation {
-        mech_types: init.mech_types,
-        chosen,
-        mic_required: !preferred,
-        mic: init.mech_list_mic,
-        first_reply: true,
-    };
-    match init.mech_token {
-        Some(token) if preferred => {
-            Ok(Step::NeedKerberos(NeedKerberos { scheme, token, negotiation: Some(negotiation) }))
-        }
-        // The optimistic token belongs to a mechanism that we do not have.
-        _ => {
-            let state = if preferred { NegState::AcceptIncomplete } else { NegState::RequestMic };
-            let reply = NegTokenResp {
-                neg_state: Some(state),
-                supported_mech: Some(negotiation.chosen.clone()),
-                ..NegTokenResp::default()
-            };
-            negotiation.first_reply = false;
-            Ok(Step::Continue {
-                www_authenticate: scheme.header(&Token::Resp(reply).encode()),
-                next: Acceptor { state: State::ExpectMechToken(negotiation) },
-            })
-        }
+fn step(scheme: Scheme, accept: Result<Accept, Refused>) -> Result<Step, Refusal> {
+    match accept {
+        Ok(Accept::NeedKerberos(inner)) => Ok(Step::NeedKerberos(NeedKerberos { scheme, inner })),
+        Ok(Accept::NeedNtlm(inner)) => Ok(Step::NeedNtlm(NeedNtlm { scheme, inner })),
+        Ok(Accept::Continue { token, next }) => Ok(Step::Continue {
+            www_authenticate: scheme.header(&token),
+            next: Acceptor { state: State::Negotiating(scheme, next) },
+        }),
+        Ok(Accept::Established { token, context, .. }) => Ok(Step::Established {
+            www_authenticate: token.map(|token| scheme.header(&token)),
+            sealer: Sealer::new(context, BodyClass::of_scheme(scheme)),
+        }),
+        Err(refused) => Err(refusal(scheme, refused)),
     }
 }
 
-fn bare(scheme: Scheme, token: Vec<u8>) -> Result<Step, Refusal> {
-    match gss_frame(&token) {
-        Some((oid, _)) if oid.is_kerberos() => {
-            Ok(Step::NeedKerberos(NeedKerberos { scheme, token, negotiation: None }))
-        }
-        Some((oid, _)) => Err(Error::NoCommonMechanism { offered: format!("{oid:?}") }.into()),
-        None if token.starts_with(b"NTLMSSP\0") => {
-            Err(Error::NoCommonMechanism { offered: "NTLM".to_owned() }.into())
-        }
-        None => Err(Error::Unexpected { expected: "a SPNEGO or Kerberos token", got: "other bytes" }.into()),
-    }
+fn refusal(scheme: Scheme, refused: Refused) -> Refusal {
+    Refusal { www_authenticate: refused.token.map(|token| scheme.header(&token)), error: refused.error }
+}
+
+/// A Kerberos token that waits for an acceptor with keys.
+#[derive(Debug)]
+pub struct NeedKerberos {
+    scheme: Scheme,
+    inner: spnego::NeedKerberos,
 }
 
 impl NeedKerberos {
     /// The GSS-API token that [`hop_kerberos::gss::Acceptor`] takes.
     pub fn token(&self) -> &[u8] {
-        &self.token
+        self.inner.token()
     }
 
     /// Goes on with the established context and the AP-REP token, if there is one.
     pub fn accepted(
         self,
-        mut context: Box<dyn SecurityContext>,
+        context: Box<dyn SecurityContext>,
         reply: Option<Vec<u8>>,
     ) -> Result<Step, Refusal> {
-        let Some(negotiation) = self.negotiation else {
-            let class = match self.scheme {
-                Scheme::Negotiate => BodyClass::Spnego,
-                Scheme::Kerberos => BodyClass::Kerberos,
-            };
-            return Ok(established(self.scheme, reply, context, class));
-        };
-        let list = encode_mech_types(&negotiation.mech_types);
-        if let Some(mic) = &negotiation.mic {
-            context.verify_mic(&list, mic)?;
-        }
-        let complete = !negotiation.mic_required || negotiation.mic.is_some();
-        // A MIC is answered by a MIC; where none is needed none is sent, since it would cost another request.
-        let own = if negotiation.mic_required || negotiation.mic.is_some() {
-            Some(context.get_mic(&list)?)
-        } else {
-            None
-        };
-        let mic_sent = own.is_some();
-        let resp = Token::Resp(NegTokenResp {
-            neg_state: Some(if complete { NegState::AcceptCompleted } else { NegState::AcceptIncomplete }),
-            supported_mech: negotiation.first_reply.then_some(negotiation.chosen),
-            response_token: reply,
-            mech_list_mic: own,
-        });
-        if complete {
-            return Ok(established(self.scheme, Some(resp.encode()), context, BodyClass::Spnego));
-        }
-        let state = State::ExpectMic { context, mech_types: negotiation.mech_types, mic_sent };
-        Ok(Step::Continue { www_authenticate: self.scheme.header(&resp.encode()), next: Acceptor { state } })
+        step(self.scheme, self.inner.accepted(context, reply))
     }
 
     /// The header of the 401 when the AP exchange failed: with the mechanism's error token, if there is one, so that
     /// the client can tell a clock skew from a wrong key.
     pub fn refused(self, error: hop_kerberos::Error, reply: Option<Vec<u8>>) -> Refusal {
-        let token = match (self.negotiation, reply) {
-            (Some(negotiation), response_token) => Some(
-                Token::Resp(NegTokenResp {
-                    neg_state: Some(NegState::Reject),
-                    supported_mech: negotiation.first_reply.then_some(negotiation.chosen),
-                    response_token,
-                    mech_list_mic: None,
-                })
-                .encode(),
-            ),
-            (None, reply) => reply,
-        };
-        Refusal {
-            www_authenticate: token.map(|token| self.scheme.header(&token)),
-            error: Box::new(error.into()),
-        }
+        refusal(self.scheme, self.inner.refused(error, reply))
     }
 }
 
-fn established(
+/// An NTLM proof that waits for somebody who knows the password's hash.
+#[derive(Debug)]
+pub struct NeedNtlm {
     scheme: Scheme,
-    reply: Option<Vec<u8>>,
-    context: Box<dyn SecurityContext>,
-    class: BodyClass,
-) -> Step {
-    Step::Established {
-        www_authenticate: reply.map(|token| scheme.header(&token)),
-        sealer: Sealer::new(context, class),
+    inner: spnego::NeedNtlm,
+}
+
+impl NeedNtlm {
+    /// What to ask.
+    pub fn question(&self) -> &ntlm::Question {
+        self.inner.question()
+    }
+
+    /// Goes on with the answer.
+    pub fn accepted(self, key: &ntlm::SessionBaseKey) -> Result<Step, Refusal> {
+        step(self.scheme, self.inner.accepted(key))
+    }
+
+    /// The header of the 401 when the proof is wrong or the user is unknown.
+    pub fn refused(self, error: ntlm::NtlmError) -> Refusal {
+        refusal(self.scheme, self.inner.refused(error))
     }
 }

@@ -1,15 +1,17 @@
 //! Tokens and bodies byte for byte against pyspnego and pypsrp, where they are installed.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests may panic")]
 
+mod support;
+
 use std::{
     io::Write,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hop_auth::{
-    BodyClass, Sealer, SecurityContext, Wrapped,
+    BodyClass, ContextError, Sealer, SecurityContext, Wrapped,
     spnego::{NegState, NegTokenInit, NegTokenResp, Oid, Token},
 };
 use serde_json::{Value, json};
@@ -21,40 +23,31 @@ const SOAP: &str = "application/soap+xml;charset=UTF-8";
 struct Mirror;
 
 impl SecurityContext for Mirror {
-    fn wrap(&mut self, plaintext: &[u8]) -> Result<Wrapped, hop_kerberos::Error> {
+    fn wrap(&mut self, plaintext: &[u8]) -> Result<Wrapped, ContextError> {
         Ok(Wrapped { header: b"HEADER".to_vec(), body: plaintext.iter().map(|b| !b).collect(), padding: 0 })
     }
 
-    fn unwrap(&mut self, header: &[u8], body: &[u8]) -> Result<Vec<u8>, hop_kerberos::Error> {
+    fn unwrap(&mut self, header: &[u8], body: &[u8]) -> Result<Vec<u8>, ContextError> {
         assert_eq!(header, b"HEADER");
         Ok(body.iter().map(|b| !b).collect())
     }
 
-    fn get_mic(&mut self, _: &[u8]) -> Result<Vec<u8>, hop_kerberos::Error> {
+    fn unwrap_token(&mut self, token: &[u8]) -> Result<Vec<u8>, ContextError> {
+        self.unwrap(b"HEADER", token)
+    }
+
+    fn get_mic(&mut self, _: &[u8]) -> Result<Vec<u8>, ContextError> {
         Ok(Vec::new())
     }
 
-    fn verify_mic(&mut self, _: &[u8], _: &[u8]) -> Result<(), hop_kerberos::Error> {
+    fn verify_mic(&mut self, _: &[u8], _: &[u8]) -> Result<(), ContextError> {
         Ok(())
     }
 }
 
-fn python() -> Option<PathBuf> {
-    let peers = std::env::var_os("HOP_PEERS")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/peers"), PathBuf::from);
-    let python = [peers.join("bin/python"), PathBuf::from("python3")];
-    python.into_iter().find(|python| {
-        let there = Command::new(python).args(["-c", "import pypsrp.encryption, spnego"]).output();
-        there.is_ok_and(|output| output.status.success())
-    })
-}
-
 #[test]
 fn tokens_and_bodies_agree() {
-    let Some(python) = python() else {
-        println!("skipped: no pypsrp");
-        return;
-    };
+    let Some(python) = support::python() else { return };
     let init = NegTokenInit {
         mech_types: vec![Oid::KERBEROS, Oid::KERBEROS_MICROSOFT, Oid::NTLM],
         mech_token: Some(vec![1; 1000]),

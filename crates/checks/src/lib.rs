@@ -25,7 +25,9 @@ macro_rules! targets {
 }
 
 targets! {
-    "auth" hop_auth::fuzz { "headers" fuzz_headers, "sealed_body" fuzz_sealed_body, "spnego" fuzz_spnego }
+    "auth" hop_auth::fuzz {
+        "headers" fuzz_headers, "ntlm" fuzz_ntlm, "sealed_body" fuzz_sealed_body, "spnego" fuzz_spnego
+    }
     "clixml" hop_clixml::fuzz { "document" fuzz_document, "value" fuzz_value }
     "delegation" hop_delegation::fuzz { "reason" fuzz_reason, "session_report" fuzz_session_report }
     "kerberos" hop_kerberos::fuzz {

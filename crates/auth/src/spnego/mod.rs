@@ -1,13 +1,37 @@
-//! SPNEGO tokens (RFC 4178 with [MS-SPNG] 2.2.1).
+//! SPNEGO (RFC 4178 with [MS-SPNG]): the tokens, and both ends of a negotiation.
 
+mod acceptor;
+mod initiator;
 mod oid;
 
+use std::fmt;
+
+pub use acceptor::{Accept, Acceptor, AcceptorMechanisms, NeedKerberos, NeedNtlm, Refused};
+pub use initiator::{Established, ExpectReply, Initiate, Initiator, InitiatorMechanisms};
 pub use oid::Oid;
 
-use crate::der::{self, DerError, Reader};
+use crate::der::{self, DerError, Fields, Reader, put};
 
 /// The most mechanisms that one token may list.
 const MAX_MECHANISMS: usize = 32;
+
+/// What authenticated the two ends to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mechanism {
+    /// Kerberos, by the service's key.
+    Kerberos,
+    /// NTLM, which proves nothing of the server but that it can have the user's proof verified.
+    Ntlm,
+}
+
+impl fmt::Display for Mechanism {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Mechanism::Kerberos => "Kerberos",
+            Mechanism::Ntlm => "NTLM",
+        })
+    }
+}
 
 /// A negotiation token (RFC 4178 section 4.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,7 +143,7 @@ impl Token {
         let mut reader = Reader::new(bytes);
         let (tag, content) = reader.any()?;
         reader.end()?;
-        let fields = Fields(Reader::new(der::only(content, der::SEQUENCE)?));
+        let fields = Fields::new(der::only(content, der::SEQUENCE)?);
         match tag {
             0xa0 => NegTokenInit::decode(fields).map(Token::Init),
             0xa1 => NegTokenResp::decode(fields).map(Token::Resp),
@@ -167,7 +191,7 @@ impl NegTokenInit {
             if content.first() == Some(&der::OCTET_STRING) {
                 token.mech_list_mic = Some(der::only(content, der::OCTET_STRING)?.to_vec());
             } else {
-                let mut hints = Fields(Reader::new(der::only(content, der::SEQUENCE)?));
+                let mut hints = Fields::new(der::only(content, der::SEQUENCE)?);
                 token.hint_name = Some(hints.inner(0, der::GENERAL_STRING)?.unwrap_or_default());
             }
         }
@@ -222,35 +246,5 @@ impl NegTokenResp {
         put(&mut out, 2, der::OCTET_STRING, self.response_token.as_deref());
         put(&mut out, 3, der::OCTET_STRING, self.mech_list_mic.as_deref());
         der::element(der::SEQUENCE, &out)
-    }
-}
-
-fn put(out: &mut Vec<u8>, n: u8, tag: u8, content: Option<&[u8]>) {
-    if let Some(content) = content {
-        out.extend(der::element(der::context(n), &der::element(tag, content)));
-    }
-}
-
-/// The fields of a SEQUENCE whose members have the tags [0], [1], … in this order, each at most once.
-struct Fields<'a>(Reader<'a>);
-
-impl<'a> Fields<'a> {
-    fn next(&mut self, n: u8) -> Result<Option<&'a [u8]>, DerError> {
-        if self.0.peek() == Some(der::context(n)) {
-            self.0.any().map(|(_, content)| Some(content))
-        } else {
-            Ok(None)
-        }
-    }
-
-    fn inner(&mut self, n: u8, tag: u8) -> Result<Option<Vec<u8>>, DerError> {
-        match self.next(n)? {
-            None => Ok(None),
-            Some(content) => der::only(content, tag).map(|inner| Some(inner.to_vec())),
-        }
-    }
-
-    fn end(&self) -> Result<(), DerError> {
-        self.0.end()
     }
 }

@@ -37,6 +37,11 @@ impl Oid {
         *self == Self::KERBEROS || *self == Self::KERBEROS_MICROSOFT
     }
 
+    /// NTLM.
+    pub fn is_ntlm(&self) -> bool {
+        *self == Self::NTLM
+    }
+
     /// The mechanism's common name, if it is a known one.
     pub fn name(&self) -> Option<&'static str> {
         [

@@ -59,6 +59,13 @@ pub struct ChannelBindings {
     pub application_data: Vec<u8>,
 }
 
+impl ChannelBindings {
+    /// MD5 over the bindings, which is what Kerberos (RFC 4121 4.1.1.2) and NTLM ([MS-NLMP] 2.2.2.1) carry.
+    pub fn hash(&self) -> [u8; 16] {
+        checksum::hash(self)
+    }
+}
+
 /// How an acceptor treats channel bindings.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum BindingPolicy {

@@ -1,0 +1,101 @@
+//! The little of X.509 (RFC 5280) that binding to a TLS connection takes.
+
+use hop_kerberos::gss::ChannelBindings;
+use sha2::{Digest as _, Sha224, Sha256, Sha384, Sha512};
+
+use crate::der::{self, DerError, Reader};
+
+/// The channel bindings `tls-server-end-point` of a connection (RFC 5929 section 4): the server's certificate in DER,
+/// hashed by its signature's hash function, MD5 and SHA-1 replaced by SHA-256.
+///
+/// `Ok(None)` where the signature has no hash function of its own (Ed25519, Ed448), for which the binding is not
+/// defined.
+///
+/// # Errors
+/// Bytes that are no certificate.
+pub fn tls_server_end_point(certificate: &[u8]) -> Result<Option<ChannelBindings>, DerError> {
+    let Some(hash) = signature_hash(certificate)? else { return Ok(None) };
+    let hash = match hash {
+        Hash::Sha224 => Sha224::digest(certificate).to_vec(),
+        Hash::Sha256 => Sha256::digest(certificate).to_vec(),
+        Hash::Sha384 => Sha384::digest(certificate).to_vec(),
+        Hash::Sha512 => Sha512::digest(certificate).to_vec(),
+    };
+    let application_data = [b"tls-server-end-point:".as_slice(), &hash].concat();
+    Ok(Some(ChannelBindings { application_data, ..ChannelBindings::default() }))
+}
+
+enum Hash {
+    Sha224,
+    Sha256,
+    Sha384,
+    Sha512,
+}
+
+fn signature_hash(certificate: &[u8]) -> Result<Option<Hash>, DerError> {
+    let mut certificate = Reader::new(der::only(certificate, der::SEQUENCE)?);
+    certificate.element(der::SEQUENCE)?;
+    let mut algorithm = Reader::new(certificate.element(der::SEQUENCE)?);
+    let oid = algorithm.element(der::OBJECT_IDENTIFIER)?;
+    // RSASSA-PSS names its hash function in its parameters (RFC 4055 section 3.1); without, it is SHA-1.
+    if oid == [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0a] {
+        let mut parameters = Reader::new(algorithm.element(der::SEQUENCE)?);
+        if parameters.peek() != Some(der::context(0)) {
+            return Ok(Some(Hash::Sha256));
+        }
+        let (_, content) = parameters.any()?;
+        let hash = Reader::new(der::only(content, der::SEQUENCE)?).element(der::OBJECT_IDENTIFIER)?;
+        return Ok(match hash {
+            [0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, last] => sha2(*last),
+            _ => Some(Hash::Sha256),
+        });
+    }
+    Ok(match oid {
+        // 1.2.840.113549.1.1: MD5 and SHA-1 with RSA, then SHA-2 with RSA.
+        [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 4 | 5] => Some(Hash::Sha256),
+        [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 11] => Some(Hash::Sha256),
+        [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 12] => Some(Hash::Sha384),
+        [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 13] => Some(Hash::Sha512),
+        [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 14] => Some(Hash::Sha224),
+        // 1.2.840.10045.4: ECDSA with SHA-1, then with SHA-2.
+        [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x01] => Some(Hash::Sha256),
+        [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 1] => Some(Hash::Sha224),
+        [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 2] => Some(Hash::Sha256),
+        [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 3] => Some(Hash::Sha384),
+        [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 4] => Some(Hash::Sha512),
+        _ => None,
+    })
+}
+
+/// The last arc of 2.16.840.1.101.3.4.2.
+fn sha2(arc: u8) -> Option<Hash> {
+    match arc {
+        1 => Some(Hash::Sha256),
+        2 => Some(Hash::Sha384),
+        3 => Some(Hash::Sha512),
+        4 => Some(Hash::Sha224),
+        _ => None,
+    }
+}
+
+/// The SubjectPublicKey of a certificate: the content of the BIT STRING, without the algorithm.
+pub(crate) fn subject_public_key(certificate: &[u8]) -> Result<&[u8], DerError> {
+    let mut certificate = Reader::new(der::only(certificate, der::SEQUENCE)?);
+    let mut fields = Reader::new(certificate.element(der::SEQUENCE)?);
+    if fields.peek() == Some(der::context(0)) {
+        fields.any()?;
+    }
+    fields.element(der::INTEGER)?;
+    // signature, issuer, validity, subject
+    for _ in 0..4 {
+        fields.element(der::SEQUENCE)?;
+    }
+    let mut info = Reader::new(fields.element(der::SEQUENCE)?);
+    info.element(der::SEQUENCE)?;
+    let bits = info.element(der::BIT_STRING)?;
+    info.end()?;
+    match bits.split_first() {
+        Some((0, key)) => Ok(key),
+        _ => Err(DerError::Value),
+    }
+}

@@ -1,0 +1,74 @@
+"""pyspnego as the other end of an exchange. First line: how to set it up. Then one JSON command a line, one answer each."""
+import base64, json, os, ssl, sys, tempfile
+
+setup = json.loads(sys.stdin.readline())
+for name, value in setup.get("environment", {}).items():
+    os.environ[name] = value
+
+import spnego, spnego._credssp as credssp, spnego.tls
+from spnego.channel_bindings import GssChannelBindings
+
+e = lambda b: None if b is None else base64.b64encode(b).decode()
+d = lambda t: None if t is None else base64.b64decode(t)
+
+if "files" in setup:
+    folder = tempfile.mkdtemp()
+    for name, text in setup["files"].items():
+        path = os.path.join(folder, name)
+        open(path, "w").write(text)
+        os.environ[name] = path
+
+# Its own SPNEGO, never GSS-API's; the bare mechanisms without it.
+options = lambda protocol: spnego.NegotiateOptions[setup.get("options") or {"negotiate": "use_negotiate", "credssp": "use_negotiate"}.get(protocol, "none")]
+bindings = setup.get("channel_bindings")
+common = dict(hostname=setup.get("hostname"), service=setup.get("service"), 
+              channel_bindings=bindings and GssChannelBindings(application_data=bindings.encode()))
+user = dict(username=setup.get("username"), password=setup.get("password"))
+if setup["usage"] == "accept":
+    user = {}
+make = lambda protocol, **kwargs: getattr(spnego, {"initiate": "client", "accept": "server"}[setup["usage"]])(
+    protocol=protocol, options=options(protocol), **user, **common, **kwargs)
+
+kwargs = {}
+if setup["protocol"] == "credssp":
+    if "version" in setup:
+        credssp._CREDSSP_VERSION = setup["version"]
+    tls = spnego.tls.default_tls_context(setup["usage"]) if setup["usage"] == "initiate" else credssp._create_tls_context("accept")
+    if "tls" in setup:
+        tls.context.minimum_version = tls.context.maximum_version = ssl.TLSVersion[setup["tls"]]
+    kwargs["credssp_tls_context"] = tls
+    if "inner" in setup:
+        kwargs["credssp_negotiate_context"] = make(setup["inner"])
+context = make(setup["protocol"], **kwargs)
+
+def run(ask):
+    name = ask["do"]
+    data = d(ask.get("data"))
+    if name == "step":
+        token = context.step(data)
+        return {"token": e(token), "complete": context.complete}
+    if name == "wrap":
+        wrapped = context.wrap_winrm(data)
+        return {"header": e(wrapped.header), "body": e(wrapped.data)}
+    if name == "unwrap":
+        return {"data": e(context.unwrap_winrm(d(ask["header"]), data))}
+    if name == "wrap_body":
+        from pypsrp.encryption import WinRMEncryption
+        content_type, body = WinRMEncryption(context, ask["protocol"]).wrap_message(data)
+        return {"content_type": f'{content_type};protocol="{ask["protocol"]}";boundary="Encrypted Boundary"', "body": e(body)}
+    if name == "unwrap_body":
+        from pypsrp.encryption import WinRMEncryption
+        return {"data": e(WinRMEncryption(context, ask["protocol"]).unwrap_message(data, "Encrypted Boundary"))}
+    if name == "info":
+        credential = context.get_extra_info("client_credential")
+        return {"protocol": context.negotiated_protocol, "principal": context.client_principal,
+                "version": context.get_extra_info("protocol_version"),
+                "credential": credential and [credential.domain_name, credential.username, credential.password]}
+    raise ValueError(name)
+
+for line in sys.stdin:
+    try:
+        answer = run(json.loads(line))
+    except Exception as error:
+        answer = {"error": f"{type(error).__name__}: {error}"}
+    print(json.dumps(answer), flush=True)
