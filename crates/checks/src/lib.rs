@@ -29,7 +29,7 @@ targets! {
         "headers" fuzz_headers, "ntlm" fuzz_ntlm, "sealed_body" fuzz_sealed_body, "spnego" fuzz_spnego
     }
     "clixml" hop_clixml::fuzz { "document" fuzz_document, "value" fuzz_value }
-    "delegation" hop_delegation::fuzz { "reason" fuzz_reason, "session_report" fuzz_session_report }
+    "delegation" hop_delegation::fuzz { "reason" fuzz_reason, "refusals" fuzz_refusals, "session_report" fuzz_session_report }
     "kerberos" hop_kerberos::fuzz {
         "ccache" fuzz_ccache, "keytab" fuzz_keytab, "krb5_conf" fuzz_krb5_conf, "kdc_request" fuzz_kdc_request
     }

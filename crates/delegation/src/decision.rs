@@ -54,6 +54,7 @@ impl Decision {
 pub fn decide(facts: ClientFacts) -> Decision {
     let reason = match (facts.mode, facts.tgt) {
         (Mode::Never, _) => Reason::ClientChoseNot,
+        (Mode::Constrained, _) => Reason::ClientChoseConstrained,
         (_, None) => Reason::NoTicketGrantingTicket,
         (_, Some(TgtFacts { forwardable: false })) => Reason::TicketNotForwardable,
         (Mode::Auto, Some(_)) if !facts.ticket_ok_as_delegate => Reason::HostNotTrusted,

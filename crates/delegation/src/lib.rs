@@ -13,12 +13,14 @@
 mod decision;
 mod mode;
 mod reason;
+mod refusal;
 mod report;
 
 pub use decision::{ClientFacts, Decision, TgtFacts, after_kdc_refusal, decide};
 pub use mode::{Mode, ParseModeError};
 pub use reason::{Names, ParseReasonError, Reason, Remedy, Who};
-pub use report::{ReportError, ServerFacts, SessionIdentity, SessionReport, explain};
+pub use refusal::{REFUSALS_FILE, Refusal};
+pub use report::{Constrained, ReportError, ServerFacts, SessionIdentity, SessionReport, explain};
 
 #[doc(hidden)]
 pub mod fuzz;

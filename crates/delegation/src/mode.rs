@@ -10,19 +10,22 @@ pub enum Mode {
     Auto,
     /// Forward nothing.
     Never,
+    /// Forward nothing, and count on the server: it reaches what the domain lets it reach in the user's name.
+    Constrained,
     /// Forward although the KDC does not mark the host: the user trusts it with the own identity.
     Forward,
 }
 
 impl Mode {
     /// Every mode, in the order that help lists them.
-    pub const ALL: [Mode; 3] = [Mode::Auto, Mode::Never, Mode::Forward];
+    pub const ALL: [Mode; 4] = [Mode::Auto, Mode::Never, Mode::Constrained, Mode::Forward];
 
     /// The word on the command line and in configuration files.
     pub fn as_str(self) -> &'static str {
         match self {
             Mode::Auto => "auto",
             Mode::Never => "never",
+            Mode::Constrained => "constrained",
             Mode::Forward => "forward",
         }
     }
@@ -36,7 +39,7 @@ impl fmt::Display for Mode {
 
 /// A word that is no delegation mode.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected auto, never or forward, got {0:?}")]
+#[error("expected auto, never, constrained or forward, got {0:?}")]
 pub struct ParseModeError(String);
 
 impl FromStr for Mode {

@@ -13,6 +13,8 @@ pub enum Reason {
     HostNotTrusted,
     /// Nothing stands in the way; the client did not delegate.
     ClientChoseNot,
+    /// The user wants constrained delegation and no other.
+    ClientChoseConstrained,
     /// The client has no ticket-granting ticket to forward.
     NoTicketGrantingTicket,
     /// The KDC refused to issue a forwarded ticket.
@@ -103,10 +105,11 @@ impl Names {
 
 impl Reason {
     /// Every kind of reason, [`KdcRefused`](Reason::KdcRefused) with KDC_ERR_BADOPTION.
-    pub const ALL: [Reason; 8] = [
+    pub const ALL: [Reason; 9] = [
         Reason::TicketNotForwardable,
         Reason::HostNotTrusted,
         Reason::ClientChoseNot,
+        Reason::ClientChoseConstrained,
         Reason::NoTicketGrantingTicket,
         Reason::KdcRefused { code: 13 },
         Reason::CredentialUnusable,
@@ -131,6 +134,9 @@ impl Reason {
             Reason::ClientChoseNot => format!(
                 "the ticket of {user} could have been forwarded to {host}, but the client program did not delegate \
                  (--delegate never, or a program that was not asked to)"
+            ),
+            Reason::ClientChoseConstrained => format!(
+                "{user} chose constrained delegation (--delegate constrained), so no ticket was forwarded to {host}"
             ),
             Reason::NoTicketGrantingTicket => {
                 format!("the client has no ticket-granting ticket of {user} that it could forward to {host}")
@@ -190,7 +196,7 @@ impl Reason {
                     ],
                 ),
             ],
-            Reason::ClientChoseNot => {
+            Reason::ClientChoseNot | Reason::ClientChoseConstrained => {
                 vec![insist(host, "ask the client to delegate")]
             }
             Reason::NoTicketGrantingTicket => {
@@ -231,7 +237,7 @@ fn insist(host: &str, text: &str) -> Remedy {
     )
 }
 
-fn remedy<const N: usize>(who: Who, text: &str, commands: [String; N]) -> Remedy {
+pub(crate) fn remedy<const N: usize>(who: Who, text: &str, commands: [String; N]) -> Remedy {
     Remedy { who, text: text.to_owned(), commands: commands.into() }
 }
 
@@ -251,6 +257,7 @@ impl fmt::Display for Reason {
             Reason::TicketNotForwardable => "ticket-not-forwardable",
             Reason::HostNotTrusted => "host-not-trusted",
             Reason::ClientChoseNot => "client-chose-not",
+            Reason::ClientChoseConstrained => "client-chose-constrained",
             Reason::NoTicketGrantingTicket => "no-ticket-granting-ticket",
             Reason::KdcRefused { code } => return write!(f, "{KDC_REFUSED}{code}"),
             Reason::CredentialUnusable => "credential-unusable",

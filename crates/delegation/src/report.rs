@@ -2,7 +2,7 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Names, ParseReasonError, Reason, Remedy};
+use crate::{Names, ParseReasonError, Reason, Refusal, Remedy};
 
 /// What a server knows of a client that it has accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,22 @@ pub struct ServerFacts {
     pub delegation_requested: bool,
     /// A delegated credential arrived, was decrypted and is still valid.
     pub credential_present: bool,
+    /// What the server may do itself.
+    pub constrained: Constrained,
+}
+
+/// Whether a server fetches tickets for its sessions by constrained delegation (S4U2Proxy): its configuration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Constrained {
+    /// For sessions without a forwarded ticket.
+    #[default]
+    Auto,
+    /// For all sessions: a forwarded ticket stays out of the session and is used only where the domain refuses.
+    Prefer,
+    /// Never, or it cannot: it has no keys to log in with.
+    Off,
 }
 
 /// Whose credential a session uses towards other computers.
@@ -27,6 +43,11 @@ pub struct ServerFacts {
 pub enum SessionIdentity {
     /// The user's own, by a forwarded ticket-granting ticket.
     Forwarded,
+    /// The user's, by tickets for single services that the server fetches when they are asked for.
+    Constrained {
+        /// Why there is no forwarded ticket besides; none if one arrived and is kept out of the session.
+        reason: Option<Reason>,
+    },
     /// None, and why.
     None {
         /// Why.
@@ -34,16 +55,22 @@ pub enum SessionIdentity {
     },
 }
 
-/// Works out, from what the accepted ticket and authenticator tell, which identity a session has and why.
+/// Works out, from what the accepted ticket and authenticator tell and from what the server may do, which identity a
+/// session has and why: the safest that is possible.
 pub fn explain(facts: &ServerFacts) -> SessionIdentity {
     let reason = match facts {
-        ServerFacts { credential_present: true, .. } => return SessionIdentity::Forwarded,
-        ServerFacts { delegation_requested: true, .. } => Reason::CredentialUnusable,
-        ServerFacts { ticket_forwardable: false, .. } => Reason::TicketNotForwardable,
-        ServerFacts { ticket_ok_as_delegate: false, .. } => Reason::HostNotTrusted,
-        _ => Reason::ClientChoseNot,
+        ServerFacts { credential_present: true, .. } => None,
+        ServerFacts { delegation_requested: true, .. } => Some(Reason::CredentialUnusable),
+        ServerFacts { ticket_forwardable: false, .. } => Some(Reason::TicketNotForwardable),
+        ServerFacts { ticket_ok_as_delegate: false, .. } => Some(Reason::HostNotTrusted),
+        _ => Some(Reason::ClientChoseNot),
     };
-    SessionIdentity::None { reason }
+    match (facts.constrained, reason) {
+        (Constrained::Prefer, reason) => SessionIdentity::Constrained { reason },
+        (_, None) => SessionIdentity::Forwarded,
+        (Constrained::Auto, reason) => SessionIdentity::Constrained { reason },
+        (Constrained::Off, Some(reason)) => SessionIdentity::None { reason },
+    }
 }
 
 /// The facts about a session's identity as they are kept with the session, for whoever asks why a second hop failed.
@@ -59,7 +86,10 @@ pub struct SessionReport {
     pub ticket_ok_as_delegate: bool,
     /// The client asked for delegation.
     pub delegation_requested: bool,
-    /// The code of the [`Reason`] why there is no delegated credential; absent if there is one.
+    /// The server fetches tickets for the session by constrained delegation.
+    #[serde(default)]
+    constrained: bool,
+    /// The code of the [`Reason`] why there is no forwarded ticket; absent if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
 }
@@ -96,18 +126,29 @@ impl SessionReport {
             ticket_forwardable: facts.ticket_forwardable,
             ticket_ok_as_delegate: facts.ticket_ok_as_delegate,
             delegation_requested: facts.delegation_requested,
+            constrained: matches!(identity, SessionIdentity::Constrained { .. }),
             reason: match identity {
                 SessionIdentity::Forwarded => None,
+                SessionIdentity::Constrained { reason } => reason.map(|reason| reason.to_string()),
                 SessionIdentity::None { reason } => Some(reason.to_string()),
             },
         }
     }
 
+    /// The same when constrained delegation turned out to be impossible.
+    #[must_use]
+    pub fn without_constrained(mut self) -> Self {
+        self.constrained = false;
+        self
+    }
+
     /// The identity that the session has.
     pub fn identity(&self) -> Result<SessionIdentity, ParseReasonError> {
-        Ok(match &self.reason {
-            None => SessionIdentity::Forwarded,
-            Some(code) => SessionIdentity::None { reason: code.parse()? },
+        let reason = self.reason.as_deref().map(str::parse).transpose()?;
+        Ok(match (self.constrained, reason) {
+            (true, reason) => SessionIdentity::Constrained { reason },
+            (false, None) => SessionIdentity::Forwarded,
+            (false, Some(reason)) => SessionIdentity::None { reason },
         })
     }
 
@@ -133,27 +174,75 @@ impl SessionReport {
         Ok(report)
     }
 
-    /// The whole explanation as text of several lines: what is, why, and what would mend it.
+    /// The whole explanation as text of several lines: what is, why, and what would mend it, the safest way first.
     ///
-    /// `None` when the session has a delegated credential.
-    pub fn explanation(&self) -> Option<String> {
-        let Ok(SessionIdentity::None { reason }) = self.identity() else { return None };
+    /// `refusals` are those of the domain so far, in a session with constrained delegation. `None` when there is
+    /// nothing to explain: the session has a forwarded ticket, or nothing was refused.
+    pub fn explanation(&self, refusals: &[Refusal]) -> Option<String> {
         let names = self.names();
-        let mut text = format!(
-            "This session runs as {} but has no credential of that user to show to other computers:\n{}.\n",
-            self.client,
-            capitalised(&reason.sentence(&names))
-        );
-        let mut remedies = reason.remedies(&names);
-        // Insisting alone would not pass the next obstacle of an untrusted host, so both are named at once.
-        if reason == Reason::TicketNotForwardable && !self.ticket_ok_as_delegate {
-            let next = Reason::HostNotTrusted;
-            let _ = writeln!(text, "After that, {}.", next.sentence(&names));
-            remedies.extend(next.remedies(&names));
+        let reason = match self.identity() {
+            Ok(SessionIdentity::None { reason }) => Some(reason),
+            Ok(SessionIdentity::Constrained { reason }) if !refusals.is_empty() => reason,
+            _ => return None,
+        };
+        let mut text = String::new();
+        let mut remedies = Vec::new();
+        if refusals.is_empty() {
+            let _ = writeln!(
+                text,
+                "This session runs as {} but has no credential of that user to show to other computers:",
+                self.client
+            );
+        } else {
+            let _ = writeln!(text, "This session runs as {}. Refused so far:", self.client);
+        }
+        for refusal in refusals {
+            let _ = writeln!(text, "  {}", refusal.sentence(self));
+            for remedy in refusal.remedies() {
+                if !remedies.contains(&remedy) {
+                    remedies.push(remedy);
+                }
+            }
+        }
+        if let Some(reason) = reason {
+            let sentence = reason.sentence(&names);
+            match refusals.is_empty() {
+                true => {
+                    let _ = writeln!(text, "{}.", capitalised(&sentence));
+                }
+                false => {
+                    let _ = writeln!(text, "Nor does it have a forwarded ticket: {sentence}.");
+                }
+            }
+            remedies.extend(reason.remedies(&names));
+            // Insisting alone would not pass the next obstacle of an untrusted host, so both are named at once.
+            if reason == Reason::TicketNotForwardable && !self.ticket_ok_as_delegate {
+                let next = Reason::HostNotTrusted;
+                let _ = writeln!(text, "After that, {}.", next.sentence(&names));
+                remedies.extend(next.remedies(&names));
+            }
         }
         text.push_str("What would help:\n");
         text.push_str(&render(&remedies));
         Some(text)
+    }
+
+    /// What the session can do, when there is nothing to explain.
+    pub fn summary(&self) -> String {
+        match self.identity() {
+            Ok(SessionIdentity::Forwarded) => {
+                format!(
+                    "This session has the forwarded ticket of {}: programs in it can go on as you.",
+                    self.client
+                )
+            }
+            Ok(SessionIdentity::Constrained { .. }) => format!(
+                "This session has no ticket-granting ticket of {}. Programs in it get tickets for single services when \
+                 they ask for them, where the domain lets {} delegate (constrained delegation).",
+                self.client, self.service
+            ),
+            _ => format!("This session has no credential of {} for other computers.", self.client),
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! Every combination of facts, and what follows from it.
 
 use hop_delegation::{
-    ClientFacts, Decision, Mode, Names, Reason, ServerFacts, SessionIdentity, SessionReport, TgtFacts,
-    after_kdc_refusal, decide, explain, fuzz,
+    ClientFacts, Constrained, Decision, Mode, Names, Reason, Refusal, ServerFacts, SessionIdentity,
+    SessionReport, TgtFacts, after_kdc_refusal, decide, explain, fuzz,
 };
 
 const TGT: [Option<TgtFacts>; 3] =
@@ -14,6 +14,7 @@ fn client_table_is_complete() {
     // mode, no TGT, TGT not forwardable, TGT forwardable; each for a host that is not, and is, ok-as-delegate.
     let table = [
         (Mode::Never, [Some(ClientChoseNot); 6]),
+        (Mode::Constrained, [Some(ClientChoseConstrained); 6]),
         (
             Mode::Auto,
             [
@@ -53,24 +54,65 @@ fn client_table_is_complete() {
 
 #[test]
 fn server_table_is_complete() {
-    for bits in 0..16 {
-        let bit = |n: u32| bits >> n & 1 == 1;
-        let facts = facts(bit(0), bit(1), bit(2), bit(3));
-        let none = |reason| SessionIdentity::None { reason };
-        let expected = match (bit(3), bit(2), bit(0), bit(1)) {
-            (true, _, _, _) => SessionIdentity::Forwarded,
-            (false, true, _, _) => none(Reason::CredentialUnusable),
-            (false, false, false, _) => none(Reason::TicketNotForwardable),
-            (false, false, true, false) => none(Reason::HostNotTrusted),
-            (false, false, true, true) => none(Reason::ClientChoseNot),
-        };
-        assert_eq!(explain(&facts), expected, "{facts:?}");
+    for constrained in [Constrained::Auto, Constrained::Prefer, Constrained::Off] {
+        for bits in 0..16 {
+            let bit = |n: u32| bits >> n & 1 == 1;
+            let facts = ServerFacts { constrained, ..facts(bit(0), bit(1), bit(2), bit(3)) };
+            let reason = match (bit(3), bit(2), bit(0), bit(1)) {
+                (true, _, _, _) => None,
+                (false, true, _, _) => Some(Reason::CredentialUnusable),
+                (false, false, false, _) => Some(Reason::TicketNotForwardable),
+                (false, false, true, false) => Some(Reason::HostNotTrusted),
+                (false, false, true, true) => Some(Reason::ClientChoseNot),
+            };
+            let expected = match (constrained, reason) {
+                (Constrained::Auto | Constrained::Off, None) => SessionIdentity::Forwarded,
+                (Constrained::Off, Some(reason)) => SessionIdentity::None { reason },
+                (_, reason) => SessionIdentity::Constrained { reason },
+            };
+            assert_eq!(explain(&facts), expected, "{facts:?}");
 
-        let report = SessionReport::new(&facts);
-        let again = SessionReport::from_json(report.to_json().as_bytes()).unwrap();
-        assert_eq!(again, report);
-        assert_eq!(again.identity(), Ok(expected));
-        assert_eq!(report.explanation().is_none(), expected == SessionIdentity::Forwarded);
+            let report = SessionReport::new(&facts);
+            let again = SessionReport::from_json(report.to_json().as_bytes()).unwrap();
+            assert_eq!(again, report);
+            assert_eq!(again.identity(), Ok(expected));
+            let unexplained = !matches!(expected, SessionIdentity::None { .. });
+            assert_eq!(report.explanation(&[]).is_none(), unexplained);
+            assert!(report.summary().contains("alice@HOP.TEST"));
+            let with_refusal = report.explanation(&[refusal(13)]);
+            assert_eq!(with_refusal.is_none(), expected == SessionIdentity::Forwarded);
+        }
+    }
+}
+
+#[test]
+fn a_refusal_names_the_target_and_both_ways_out() {
+    let report = SessionReport::new(&facts(true, false, false, false));
+    let text = report.explanation(&[refusal(13)]).unwrap();
+    for part in [
+        "cifs/serverb.hop.test: the domain refuses constrained delegation",
+        "Set-ADComputer SERVERB -PrincipalsAllowedToDelegateToAccount (Get-ADComputer SERVERA)",
+        "samba-tool delegation add-service 'SERVERA$' cifs/serverb.hop.test",
+        "not trusted for delegation",
+        "--delegate forward",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    assert!(!text.contains("may not be delegated"), "{text}");
+    let sensitive = SessionReport::new(&facts(false, true, false, false));
+    assert!(sensitive.explanation(&[refusal(13)]).unwrap().contains("may not be delegated"));
+    assert!(report.explanation(&[refusal(7)]).unwrap().contains("setspn -S cifs/serverb.hop.test SERVERB$"));
+    assert!(report.explanation(&[refusal(0)]).unwrap().contains("nobody answered"));
+    let lines = refusal(7).to_line() + "garbage\n" + &refusal(13).to_line();
+    assert_eq!(Refusal::parse_lines(lines.as_bytes()), [refusal(13)]);
+}
+
+fn refusal(code: i32) -> Refusal {
+    Refusal {
+        target: "cifs/serverb.hop.test@HOP.TEST".into(),
+        service: "HTTP/servera.hop.test@HOP.TEST".into(),
+        code,
+        text: "nobody answered".into(),
     }
 }
 
@@ -88,7 +130,7 @@ fn reasons_survive_their_code() {
     }
     assert_eq!(
         "always".parse::<Mode>().unwrap_err().to_string(),
-        r#"expected auto, never or forward, got "always""#
+        r#"expected auto, never, constrained or forward, got "always""#
     );
 }
 
@@ -120,12 +162,12 @@ fn words_name_the_causes_and_the_remedies() {
 
 #[test]
 fn a_sensitive_user_on_an_untrusted_host_hears_of_both() {
-    let text = SessionReport::new(&facts(false, false, false, false)).explanation().unwrap();
+    let text = SessionReport::new(&facts(false, false, false, false)).explanation(&[]).unwrap();
     assert!(
         text.contains("sensitive and cannot be delegated") && text.contains("TRUSTED_FOR_DELEGATION"),
         "{text}"
     );
-    let text = SessionReport::new(&facts(false, true, false, false)).explanation().unwrap();
+    let text = SessionReport::new(&facts(false, true, false, false)).explanation(&[]).unwrap();
     assert!(!text.contains("TRUSTED_FOR_DELEGATION"), "{text}");
 }
 
@@ -150,5 +192,6 @@ fn facts(forwardable: bool, ok_as_delegate: bool, requested: bool, present: bool
         ticket_ok_as_delegate: ok_as_delegate,
         delegation_requested: requested,
         credential_present: present,
+        constrained: Constrained::Off,
     }
 }

@@ -57,7 +57,7 @@ enum Command {
 
 fn main() -> ExitCode {
     // The server starts this program again as its network process, before anything else has happened here.
-    if let Some(code) = hop_server::run_network_process() {
+    if let Some(code) = hop_server::run_helper_process() {
         return code;
     }
     match Cli::parse().command {

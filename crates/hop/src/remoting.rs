@@ -285,7 +285,7 @@ async fn reach(goal: Goal, script: Arc<Script>, stop: watch::Receiver<bool>, new
 fn explained(error: &ClientError) -> String {
     let without_credentials = matches!(error.root(), ClientError::Credentials { .. });
     let reason = without_credentials
-        .then(|| ticket::session_report().ok().and_then(|report| report.explanation()))
+        .then(|| ticket::session_report().ok().and_then(|report| report.explanation(&ticket::refusals())))
         .flatten();
     match reason {
         Some(reason) => format!("{error}\n{}", reason.trim_end()),

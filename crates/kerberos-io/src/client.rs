@@ -259,6 +259,22 @@ impl KdcClient {
         }
     }
 
+    /// Passes somebody's request to a KDC of the realm that it names, and the reply back, both unread.
+    ///
+    /// # Errors
+    /// [`Error::NoKdc`], [`Error::KdcUnreachable`]; [`Error::Kerberos`] for what is no request to a KDC.
+    pub async fn relay(&self, request: &[u8]) -> Result<Vec<u8>, Error> {
+        let realm = hop_kerberos::kdc::requested_realm(request)
+            .ok_or(hop_kerberos::Error::Usage("not a request to a KDC"))?;
+        let defaults = self.defaults(&realm)?;
+        self.send(&Request { realm, bytes: request.to_vec() }, &defaults).await
+    }
+
+    /// A client's own ticket-granting ticket, current.
+    pub(crate) fn own_tgt(&self, cache: &CredentialCache) -> Result<Credential, Error> {
+        self.nearest_tgt(cache, &cache.principal.realm, cache.kdc_time(SystemTime::now()))
+    }
+
     pub(crate) async fn ask(
         &self,
         tgt: &Credential,

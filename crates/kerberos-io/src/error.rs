@@ -4,10 +4,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hop_kerberos::Principal;
 use hop_kerberos::ccache::CcacheError;
 use hop_kerberos::config::ConfigError;
 use hop_kerberos::keytab::KeytabError;
+use hop_kerberos::{ErrorCode, KdcError, Principal};
 
 use crate::ccache::kcm::KcmError;
 
@@ -22,6 +22,22 @@ pub enum Error {
         path: PathBuf,
         /// What the system says.
         source: io::Error,
+    },
+    /// The domain does not let a service act for a user at a target ([MS-SFU]).
+    #[error("the domain refuses {service} a ticket for {target} in the name of {client}: {source}")]
+    DelegationRefused {
+        /// Who asked.
+        service: Box<Principal>,
+        /// In whose name.
+        client: Box<Principal>,
+        /// For what.
+        target: Box<Principal>,
+        /// The KDC's code.
+        code: ErrorCode,
+        /// The Windows status behind it, if the KDC says it.
+        status: Option<u32>,
+        /// The KDC's answer.
+        source: Box<KdcError>,
     },
     /// None of the files that `KRB5_CONFIG` names exists.
     #[error("no configuration file: {0}")]

@@ -137,7 +137,18 @@ impl fmt::Display for KdcError {
 
 impl std::error::Error for KdcError {}
 
+/// The extended error that Active Directory sends ([MS-KILE] 2.2.2).
+const KERB_ERR_TYPE_EXTENDED: i32 = 3;
+
 impl KdcError {
+    /// The Windows status behind the code, if the KDC says it ([MS-KILE] 2.2.2 KERB-EXT-ERROR).
+    pub fn nt_status(&self) -> Option<u32> {
+        let data: asn1::KerbErrorData = asn1::decode("KERB-ERROR-DATA", self.data.as_deref()?).ok()?;
+        let value = data.data_value.filter(|_| data.data_type == KERB_ERR_TYPE_EXTENDED)?;
+        let (status, _) = value.split_first_chunk::<4>()?;
+        Some(u32::from_le_bytes(*status))
+    }
+
     /// Reads a KRB-ERROR.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use hop_delegation::Constrained;
 use serde::{Deserialize, Serialize};
 
 use crate::mapping::MapRule;
@@ -24,6 +25,9 @@ pub struct ServerConfig {
     pub services: Vec<String>,
     /// The command of a PowerShell session, speaking PSRP on stdin and stdout. Default: this program with `host`.
     pub command: Vec<String>,
+    /// Whether sessions get tickets by constrained delegation: `auto` for those without a forwarded ticket, `prefer`
+    /// for all (a forwarded ticket then stays out of the session), `off`.
+    pub constrained_delegation: Constrained,
     /// Lines that map principals to local users, first match wins; before the default rule.
     pub map: Vec<MapRule>,
     /// Variables set in every session, above the clean environment.
@@ -67,6 +71,7 @@ impl Default for ServerConfig {
             realm: None,
             services: ["HTTP", "WSMAN", "host"].map(str::to_owned).to_vec(),
             command: Vec::new(),
+            constrained_delegation: Constrained::Auto,
             map: Vec::new(),
             environment: BTreeMap::new(),
             runtime_dir: None,

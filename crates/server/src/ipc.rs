@@ -303,49 +303,53 @@ impl Numbered<Reply> {
     }
 }
 
-struct Writer {
-    bytes: Vec<u8>,
+pub(crate) struct Writer {
+    pub bytes: Vec<u8>,
 }
 
 impl Writer {
-    fn new(number: u32) -> Self {
+    pub fn new(number: u32) -> Self {
         Self { bytes: number.to_le_bytes().to_vec() }
     }
 
-    fn tag(&mut self, tag: u8) -> &mut Self {
+    pub fn tag(&mut self, tag: u8) -> &mut Self {
         self.bytes.push(tag);
         self
     }
 
-    fn u32(&mut self, value: u32) -> &mut Self {
+    pub fn u32(&mut self, value: u32) -> &mut Self {
         self.bytes.extend(value.to_le_bytes());
         self
     }
 
-    fn u64(&mut self, value: u64) -> &mut Self {
+    pub fn u64(&mut self, value: u64) -> &mut Self {
         self.bytes.extend(value.to_le_bytes());
         self
     }
 
-    fn bytes(&mut self, value: &[u8]) -> &mut Self {
+    pub fn bytes(&mut self, value: &[u8]) -> &mut Self {
         // A length that does not fit makes a packet over MAX_PACKET, which the sender refuses.
         self.u32(u32::try_from(value.len()).unwrap_or(u32::MAX));
         self.bytes.extend(value);
         self
     }
 
-    fn text(&mut self, value: &str) -> &mut Self {
+    pub fn text(&mut self, value: &str) -> &mut Self {
         self.bytes(value.as_bytes())
     }
 
-    fn optional<T>(&mut self, value: Option<T>, write: impl FnOnce(&mut Self, T) -> &mut Self) -> &mut Self {
+    pub fn optional<T>(
+        &mut self,
+        value: Option<T>,
+        write: impl FnOnce(&mut Self, T) -> &mut Self,
+    ) -> &mut Self {
         match value {
             None => self.tag(0),
             Some(value) => write(self.tag(1), value),
         }
     }
 
-    fn list<T>(&mut self, items: &[T], mut write: impl FnMut(&mut Self, &T)) -> &mut Self {
+    pub fn list<T>(&mut self, items: &[T], mut write: impl FnMut(&mut Self, &T)) -> &mut Self {
         self.u32(u32::try_from(items.len()).unwrap_or(u32::MAX));
         for item in items {
             write(self, item);
@@ -354,22 +358,22 @@ impl Writer {
     }
 }
 
-struct Reader<'a> {
-    rest: &'a [u8],
+pub(crate) struct Reader<'a> {
+    pub rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
-    fn take(&mut self, count: usize) -> Result<&'a [u8], IpcError> {
+    pub fn take(&mut self, count: usize) -> Result<&'a [u8], IpcError> {
         let (head, rest) = self.rest.split_at_checked(count).ok_or(IpcError::Truncated)?;
         self.rest = rest;
         Ok(head)
     }
 
-    fn tag(&mut self) -> Result<u8, IpcError> {
+    pub fn tag(&mut self) -> Result<u8, IpcError> {
         self.take(1)?.first().copied().ok_or(IpcError::Truncated)
     }
 
-    fn flag(&mut self) -> Result<bool, IpcError> {
+    pub fn flag(&mut self) -> Result<bool, IpcError> {
         match self.tag()? {
             0 => Ok(false),
             1 => Ok(true),
@@ -377,17 +381,17 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn u32(&mut self) -> Result<u32, IpcError> {
+    pub fn u32(&mut self) -> Result<u32, IpcError> {
         let bytes = self.take(4)?.try_into().map_err(|_| IpcError::Truncated)?;
         Ok(u32::from_le_bytes(bytes))
     }
 
-    fn u64(&mut self) -> Result<u64, IpcError> {
+    pub fn u64(&mut self) -> Result<u64, IpcError> {
         let bytes = self.take(8)?.try_into().map_err(|_| IpcError::Truncated)?;
         Ok(u64::from_le_bytes(bytes))
     }
 
-    fn bytes(&mut self, what: &'static str, limit: usize) -> Result<&'a [u8], IpcError> {
+    pub fn bytes(&mut self, what: &'static str, limit: usize) -> Result<&'a [u8], IpcError> {
         let length = self.u32()? as usize;
         if length > limit {
             return Err(IpcError::TooLong { what, length, limit });
@@ -395,19 +399,19 @@ impl<'a> Reader<'a> {
         self.take(length)
     }
 
-    fn text(&mut self, what: &'static str, limit: usize) -> Result<String, IpcError> {
+    pub fn text(&mut self, what: &'static str, limit: usize) -> Result<String, IpcError> {
         let bytes = self.bytes(what, limit)?;
         Ok(std::str::from_utf8(bytes).map_err(|_| IpcError::NotUtf8)?.to_owned())
     }
 
-    fn optional<T>(
+    pub fn optional<T>(
         &mut self,
         read: impl FnOnce(&mut Self) -> Result<T, IpcError>,
     ) -> Result<Option<T>, IpcError> {
         if self.flag()? { read(self).map(Some) } else { Ok(None) }
     }
 
-    fn list<T>(
+    pub fn list<T>(
         &mut self,
         mut read: impl FnMut(&mut Self) -> Result<T, IpcError>,
     ) -> Result<Vec<T>, IpcError> {
@@ -418,7 +422,7 @@ impl<'a> Reader<'a> {
         (0..length).map(|_| read(self)).collect()
     }
 
-    fn end(&self) -> Result<(), IpcError> {
+    pub fn end(&self) -> Result<(), IpcError> {
         if self.rest.is_empty() { Ok(()) } else { Err(IpcError::Trailing(self.rest.len())) }
     }
 }

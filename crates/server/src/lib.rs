@@ -1,11 +1,13 @@
 //! The remoting server, `hop serve`: monitor, network process, sessions that run as the user.
 //!
-//! Two processes from the start:
+//! Three processes from the start:
 //!
 //! * the **monitor** ([`run`]) is small and single-threaded. It owns the keytab, the replay cache and the tickets
 //!   clients forward, maps principals to local users and starts the sessions;
-//! * the **network process** ([`run_network_process`]) parses HTTP, SOAP and PSRP. It has no keys and, when the
-//!   server was started as root, no privileges. It asks the monitor over a socket pair.
+//! * the **network process**  parses HTTP, SOAP and PSRP. It has no keys and, when the
+//!   server was started as root, no privileges. It asks the monitor over a socket pair;
+//! * the **ticket process** fetches tickets for sessions by constrained delegation. It has the host's keys, no
+//!   privileges, and nothing to do with the network process.
 //!
 //! What the network process must not ask, the monitor refuses: sessions exist only for peers whose token the monitor
 //! itself accepted, as the user the monitor mapped them to.
@@ -20,14 +22,24 @@ mod monitor;
 mod network;
 mod runtime_dir;
 mod sys;
+mod tickets;
 
 pub use config::{ConfigError, ServerConfig};
 pub use mapping::MapRule;
 pub use monitor::{ServerError, run};
-pub use network::run_network_process;
 
 /// The hidden argument with which a server starts itself again as its network process.
 const NETWORK_ARGUMENT: &str = "serve-network-process";
+/// The same for its ticket process.
+const TICKETS_ARGUMENT: &str = "serve-ticket-process";
+
+/// Runs the network process or the ticket process if that is what this process was started as; call it first in
+/// `main`.
+///
+/// `None` means that it was not, and the program goes on.
+pub fn run_helper_process() -> Option<std::process::ExitCode> {
+    network::run_network_process().or_else(tickets::run_ticket_process)
+}
 
 /// Sends the log to stderr, unless the program has its own subscriber. `HOP_LOG` takes a filter such as `debug`.
 fn start_log() {

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use hop_delegation::REPORT_ENV;
+use hop_delegation::{REFUSALS_FILE, REPORT_ENV};
 use nix::sys::signal::Signal;
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use nix::unistd::{Gid, Pid, Uid};
@@ -18,6 +18,9 @@ use nix::unistd::{Gid, Pid, Uid};
 pub(crate) const CCACHE: &str = "krb5cc";
 /// Name of the session's report in its directory.
 pub(crate) const REPORT: &str = "delegation.json";
+
+/// Name of the session's own krb5.conf.
+pub(crate) const CONFIG: &str = "krb5.conf";
 
 const LOCK: &str = "lock";
 const SERVER_PREFIX: &str = "server-";
@@ -54,15 +57,20 @@ impl RuntimeDir {
         let path = self.own.join(random_name());
         DirBuilder::new().mode(0o700).create(&path)?;
         // From here on dropping `dir` removes what was made.
-        let dir = SessionDir { path };
-        for (name, bytes) in files {
-            let mut file =
-                OpenOptions::new().write(true).create_new(true).mode(0o600).open(dir.path.join(name))?;
+        let mut dir = SessionDir { path, refusals: None };
+        let make = |name: &str, bytes: &[u8]| {
+            let path = dir.path.join(name);
+            let mut file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)?;
             file.write_all(bytes)?;
             if let Some((uid, gid)) = owner {
                 std::os::unix::fs::fchown(&file, Some(uid.as_raw()), Some(gid.as_raw()))?;
             }
+            Ok::<_, io::Error>(file)
+        };
+        for (name, bytes) in files {
+            make(name, bytes)?;
         }
+        dir.refusals = Some(make(REFUSALS_FILE, b"")?);
         // Given away last: until now the owner could not reach in and put links in our way.
         if let Some((uid, gid)) = owner {
             std::os::unix::fs::lchown(&dir.path, Some(uid.as_raw()), Some(gid.as_raw()))?;
@@ -83,11 +91,22 @@ impl Drop for RuntimeDir {
 #[derive(Debug)]
 pub(crate) struct SessionDir {
     path: PathBuf,
+    /// Open since before the directory was given away: its name may lead elsewhere by now.
+    refusals: Option<File>,
 }
 
 impl SessionDir {
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
+    }
+
+    /// Adds a line to the refusals, unless they would get longer than so many bytes.
+    pub fn note_refusal(&mut self, line: &[u8], limit: u64) -> io::Result<()> {
+        let Some(file) = &mut self.refusals else { return Ok(()) };
+        if file.metadata()?.len() + line.len() as u64 <= limit {
+            file.write_all(line)?;
+        }
+        Ok(())
     }
 
     /// Ends every process that names this session's report in its environment, also those that left its process group.

@@ -14,7 +14,7 @@ use crate::advice;
 use crate::domain::Domain;
 
 pub use show::{describe, period};
-pub use why::session_report;
+pub use why::{refusals, session_report};
 
 /// What can be asked about tickets and done with them.
 #[derive(Debug, clap::Subcommand)]

@@ -1,9 +1,10 @@
 //! `hop ticket why`.
 
 use std::error::Error;
+use std::path::Path;
 use std::process::ExitCode;
 
-use hop_delegation::{REPORT_ENV, SessionReport};
+use hop_delegation::{REFUSALS_FILE, REPORT_ENV, Refusal, SessionReport};
 
 use crate::advice;
 
@@ -13,19 +14,23 @@ pub(super) fn run() -> Result<ExitCode, Box<dyn Error>> {
         Ok(report) => report,
         Err(error) => return Ok(advice::fail(2, &*error)),
     };
-    match report.explanation() {
+    match report.explanation(&refusals()) {
         Some(text) => {
             println!("{}", text.trim_end());
             Ok(ExitCode::from(1))
         }
         None => {
-            println!(
-                "This session has the forwarded ticket of {}: programs in it can go on as you.",
-                report.client
-            );
+            println!("{}", report.summary());
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// What the domain has refused to this session so far; nothing where that cannot be read.
+pub fn refusals() -> Vec<Refusal> {
+    let Some(report) = std::env::var_os(REPORT_ENV) else { return Vec::new() };
+    let file = Path::new(&report).with_file_name(REFUSALS_FILE);
+    std::fs::read(file).map(|text| Refusal::parse_lines(&text)).unwrap_or_default()
 }
 
 /// The report about the session this program runs in.

@@ -5,6 +5,7 @@
 
 mod as_exchange;
 mod reply;
+pub(crate) mod s4u;
 #[cfg(test)]
 mod tests;
 mod tgs_exchange;
@@ -14,6 +15,7 @@ use std::time::{Duration, SystemTime};
 use rand_core::CryptoRng;
 
 pub use as_exchange::{AsExchange, AsOptions, AsOutcome, ClientSecret};
+pub use s4u::OnBehalfOf;
 pub use tgs_exchange::{TgsExchange, TgsOptions, TgsOutcome};
 
 use crate::{EncryptionType, asn1};

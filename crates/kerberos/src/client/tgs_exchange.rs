@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use rand_core::CryptoRng;
 
 use super::reply::{self, Expected};
+use super::s4u::OnBehalfOf;
 use super::{DEFAULT_ENCRYPTION_TYPES, Request, nonce, whole_seconds};
 use crate::ap::{Authenticator, Checksum, DEFAULT_CLOCK_SKEW, make_ap_req};
 use crate::asn1::{self, decode, encode, pa};
@@ -31,6 +32,8 @@ pub struct TgsOptions {
     pub addresses: Vec<HostAddress>,
     /// Further tickets in DER, as user-to-user and S4U2Proxy need them.
     pub additional_tickets: Vec<Vec<u8>>,
+    /// In whose name, if not the TGT's client's.
+    pub on_behalf_of: Option<OnBehalfOf>,
     /// How far the clocks may be apart.
     pub clock_skew: Duration,
 }
@@ -46,8 +49,24 @@ impl TgsOptions {
             encryption_types: DEFAULT_ENCRYPTION_TYPES.to_vec(),
             addresses: Vec::new(),
             additional_tickets: Vec::new(),
+            on_behalf_of: None,
             clock_skew: DEFAULT_CLOCK_SKEW,
         }
+    }
+
+    /// S4U2Self: a ticket to the service itself in a user's name. Forwardable if the domain trusts the service with
+    /// protocol transition, and then good as evidence.
+    pub fn s4u2self(service: Principal, user: Principal) -> Self {
+        Self { on_behalf_of: Some(OnBehalfOf::User(user)), ..Self::new(service) }
+    }
+
+    /// S4U2Proxy: a ticket to a target in the name of the client of an evidence ticket.
+    pub fn s4u2proxy(target: Principal, evidence: &Credential) -> Self {
+        let mut options = Self::new(target);
+        options.kdc_options |= KdcOptions::CNAME_IN_ADDL_TKT;
+        options.additional_tickets = vec![evidence.ticket.clone()];
+        options.on_behalf_of = Some(OnBehalfOf::Evidence { client: evidence.client.clone() });
+        options
     }
 
     /// A TGT to forward to another host (RFC 4120 2.6), itself forwardable.
@@ -122,10 +141,14 @@ impl TgsExchange {
         };
         let ap_req =
             make_ap_req(tgt, ApOptions::empty(), &authenticator, KeyUsage::TGS_REQ_AUTHENTICATOR, rng)?;
+        let mut padata = vec![asn1::PaData { padata_type: pa::TGS_REQ, padata_value: ap_req.into() }];
+        if let Some(other) = &options.on_behalf_of {
+            padata.push(other.padata(&tgt.session_key)?);
+        }
         let request = asn1::TgsReq(asn1::KdcReq {
             pvno: 5,
             msg_type: 12,
-            padata: Some(vec![asn1::PaData { padata_type: pa::TGS_REQ, padata_value: ap_req.into() }]),
+            padata: Some(padata),
             req_body: rasn::types::Any::new(body),
         });
         Ok(Self {
@@ -159,7 +182,16 @@ impl TgsExchange {
             .subkey
             .decrypt(KeyUsage::TGS_REP_SUBKEY, cipher, "TGS-REP")
             .or_else(|_| self.session_key.decrypt(KeyUsage::TGS_REP_SESSION_KEY, cipher, "TGS-REP"))?;
-        let expected = Expected { nonce: self.nonce, client: &self.client };
+        // The way to another realm is still the requester's own. An enterprise name comes back as the account's.
+        let is_own = reply.ticket.server.is_krbtgt();
+        let client = match &self.options.on_behalf_of {
+            Some(other) if !is_own && other.client().name_type == NameType::ENTERPRISE => {
+                reply.client.clone()
+            }
+            Some(other) if !is_own => other.client().clone(),
+            _ => self.client.clone(),
+        };
+        let expected = Expected { nonce: self.nonce, client: &client };
         let credential = reply.credential(plain.expose(), &expected, now)?;
         self.classify(credential)
     }

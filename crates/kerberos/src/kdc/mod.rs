@@ -158,6 +158,11 @@ impl Kdc {
         self.error(Failure::from(Refusal::new(code, "response too big for udp")), now)
     }
 
+    /// A KRB-ERROR of this realm.
+    pub fn refuse(&self, refusal: Refusal, now: SystemTime) -> Vec<u8> {
+        self.error(refusal.into(), now)
+    }
+
     fn error(&self, failure: Failure, now: SystemTime) -> Vec<u8> {
         let krbtgt = || Principal::krbtgt(self.realm.clone(), &self.realm);
         KdcError {
@@ -178,6 +183,17 @@ impl std::fmt::Debug for Kdc {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Kdc({})", self.realm)
     }
+}
+
+/// The realm whose KDC an AS-REQ or TGS-REQ is for; none if it is neither.
+pub fn requested_realm(request: &[u8]) -> Option<String> {
+    let request = match asn1::application_tag(request)? {
+        10 => asn1::decode::<asn1::AsReq>("AS-REQ", request).ok()?.0,
+        12 => asn1::decode::<asn1::TgsReq>("TGS-REQ", request).ok()?.0,
+        _ => return None,
+    };
+    let body: asn1::KdcReqBody = asn1::decode("KDC-REQ-BODY", request.req_body.as_bytes()).ok()?;
+    asn1::text(&body.realm).ok()
 }
 
 /// What a KRB-ERROR is made of.

@@ -27,6 +27,8 @@ pub(crate) struct Authenticated {
     pub client: Principal,
     /// When the client's ticket ends: no new session after that.
     pub expires: SystemTime,
+    /// The ticket that the client came with: what S4U2Proxy calls evidence.
+    pub evidence: Credential,
     /// The forwarded TGT, if one came.
     pub delegated: Option<Credential>,
     /// What a session of this client can tell about its second hop.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use hop_delegation::{ServerFacts, SessionReport};
+use hop_delegation::{Constrained, ServerFacts, SessionReport};
 use hop_kerberos::TicketFlags;
 use hop_kerberos::ap::KeytabKeys;
 use hop_kerberos::gss::{Acceptor, AcceptorOptions, ChannelBindings};
@@ -25,6 +25,7 @@ pub(crate) struct KerberosAuthority {
     services: Vec<String>,
     clock_skew: Duration,
     realm: String,
+    constrained: Constrained,
 }
 
 impl KerberosAuthority {
@@ -46,6 +47,7 @@ impl KerberosAuthority {
             services: config.services.clone(),
             clock_skew: Duration::from_secs(config.clockskew),
             realm,
+            constrained: config.constrained_delegation,
         })
     }
 
@@ -100,12 +102,14 @@ impl Authority for KerberosAuthority {
             ticket_ok_as_delegate: accepted.ticket_flags.contains(TicketFlags::OK_AS_DELEGATE),
             delegation_requested: accepted.delegation_requested,
             credential_present: delegated.is_some(),
+            constrained: self.constrained,
         });
         Ok(Authenticated {
             context: accepted.context.export(),
             reply: accepted.reply,
             client: accepted.client,
             expires: accepted.evidence.end_time + self.clock_skew,
+            evidence: accepted.evidence,
             delegated,
             report,
         })

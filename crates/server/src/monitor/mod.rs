@@ -6,6 +6,7 @@
 mod authority;
 mod kerberos;
 mod sessions;
+mod tickets;
 mod users;
 
 use std::collections::{HashMap, VecDeque};
@@ -16,7 +17,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant, SystemTime};
 
-use hop_delegation::{SessionIdentity, SessionReport};
+use hop_delegation::{Refusal, SessionIdentity, SessionReport};
 use hop_kerberos::Credential;
 use hop_kerberos::ccache::{CcacheError, CredentialCache};
 use hop_secret::SecretBytes;
@@ -29,13 +30,15 @@ use nix::unistd::{Pid, Uid, User};
 
 use self::authority::{Authenticated, Authority};
 use self::kerberos::KerberosAuthority;
-use self::sessions::{SessionError, SessionSettings, Sessions};
+use self::sessions::{Credentials, SessionError, SessionSettings, Sessions};
+use self::tickets::Tickets;
 use self::users::{LocalUser, SystemAccounts, uid_min};
 use crate::config::{ConfigError, NetworkSettings, ServerConfig};
 use crate::ipc::{Accepted, IdentityId, Numbered, Reply, Request};
 use crate::mapping::{Accounts, Mapping, MappingError};
 use crate::runtime_dir::{RuntimeDir, default_base};
 use crate::sys::{self, ChildSetup};
+use crate::tickets::{Notice, Opening};
 use crate::{NETWORK_ARGUMENT, channel, network};
 
 /// How long the network process has to close everything after it was told to stop.
@@ -46,7 +49,7 @@ const MAX_QUEUE: usize = 64;
 /// Runs a server until SIGTERM or SIGINT, or until its network process dies.
 ///
 /// Call it from `main` of a program that starts no thread before, and whose `main` begins with
-/// [`run_network_process`](crate::run_network_process).
+/// [`run_helper_process`](crate::run_helper_process).
 ///
 /// # Errors
 /// The server could not start: see [`ServerError`].
@@ -85,6 +88,7 @@ pub fn run(config: ServerConfig) -> Result<ExitCode, ServerError> {
         mapping,
         Box::new(SystemAccounts),
         Sessions::new(settings, runtime),
+        Tickets::new(config.keytab_path(), network_user),
         config.max_connections,
     );
     let mut monitor = Monitor { core, socket: ours, queue: VecDeque::new(), network, stopping: None };
@@ -182,6 +186,7 @@ impl<A: Authority> Monitor<A> {
                 }
                 gone
             };
+            self.core.note_refusals();
             let now = Instant::now();
             self.core.sessions.finish(now);
             if gone {
@@ -205,7 +210,9 @@ impl<A: Authority> Monitor<A> {
         interest.set(PollFlags::POLLIN, self.queue.len() < MAX_QUEUE);
         interest.set(PollFlags::POLLOUT, !self.queue.is_empty());
         let mut fds =
-            [PollFd::new(self.socket.as_fd(), interest), PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
+            vec![PollFd::new(self.socket.as_fd(), interest), PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
+        // What the ticket process tells is read after every waking.
+        fds.extend(self.core.tickets.fd().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
         let deadline = self.core.sessions.next_deadline().into_iter().chain(self.stopping).min();
         let timeout = match deadline {
             None => PollTimeout::NONE,
@@ -219,7 +226,8 @@ impl<A: Authority> Monitor<A> {
             Ok(_) | Err(nix::Error::EINTR) => {}
             Err(error) => return Err(ServerError::system("wait for events")(error)),
         }
-        let [socket, signal] = fds.map(|f| f.revents().unwrap_or(PollFlags::empty()));
+        let events = |at: usize| fds.get(at).and_then(PollFd::revents).unwrap_or(PollFlags::empty());
+        let (socket, signal) = (events(0), events(1));
         let readable = PollFlags::POLLIN | PollFlags::POLLHUP | PollFlags::POLLERR;
         Ok((socket.intersects(readable), signal.intersects(PollFlags::POLLIN)))
     }
@@ -297,6 +305,9 @@ impl<A: Authority> Monitor<A> {
                 Ok(WaitStatus::StillAlive) | Err(_) => return,
                 Ok(_) => continue,
             };
+            if self.core.tickets.ended(pid) {
+                continue;
+            }
             if let Some(ended) = self.core.sessions.child_ended(pid, code, signal) {
                 let (process, code, signal) = (ended.process, ended.code, ended.signal);
                 self.push(0, Reply::Exited { process, code, signal }, Vec::new());
@@ -311,6 +322,7 @@ struct Core<A> {
     mapping: Mapping,
     accounts: Box<dyn Accounts>,
     sessions: Sessions,
+    tickets: Tickets,
     identities: HashMap<IdentityId, Identity>,
     max_identities: usize,
 }
@@ -328,11 +340,12 @@ impl<A: Authority> Core<A> {
         mapping: Mapping,
         accounts: Box<dyn Accounts>,
         sessions: Sessions,
+        tickets: Tickets,
         connections: u32,
     ) -> Self {
         // A connection has one identity; a released one may still be on its way.
         let max_identities = connections as usize * 2;
-        Self { authority, mapping, accounts, sessions, identities: HashMap::new(), max_identities }
+        Self { authority, mapping, accounts, sessions, tickets, identities: HashMap::new(), max_identities }
     }
 
     fn answer(&mut self, request: Request, time: SystemTime, now: Instant) -> (Reply, Vec<OwnedFd>) {
@@ -349,10 +362,13 @@ impl<A: Authority> Core<A> {
                     Reply::Failed { reason: error.to_string() }
                 }
             },
-            Request::Close { session } => match self.sessions.close(session, now) {
-                Ok(()) => Reply::Done,
-                Err(error) => Reply::Failed { reason: error.to_string() },
-            },
+            Request::Close { session } => {
+                self.tickets.close(session);
+                match self.sessions.close(session, now) {
+                    Ok(()) => Reply::Done,
+                    Err(error) => Reply::Failed { reason: error.to_string() },
+                }
+            }
             Request::Spawn { session, program, environment, directory } => {
                 match self.sessions.spawn(session, program, environment, directory) {
                     Ok(started) => {
@@ -428,22 +444,52 @@ impl<A: Authority> Core<A> {
         let user = LocalUser::named(&identity.user)
             .map_err(OpenError::Lookup)?
             .ok_or_else(|| OpenError::NoAccount { user: identity.user.clone() })?;
-        let ccache = who.delegated.as_ref().map(ccache_of).transpose()?;
-        let session = self.sessions.open(
-            &who.client,
-            user,
-            ccache.as_ref().map(|c| c.expose().as_slice()),
-            who.report.to_json().as_bytes(),
-        )?;
+        let id = self.sessions.new_id();
+        let constrained = matches!(who.report.identity(), Ok(SessionIdentity::Constrained { .. }));
+        let mut report = who.report.clone();
+        let mut credentials = Credentials::default();
+        if constrained {
+            let opening = Opening {
+                session: id,
+                uid: user.uid.as_raw(),
+                evidence: ccache_of(&who.evidence)?,
+                forwarded: who.delegated.as_ref().map(ccache_of).transpose()?,
+            };
+            match self.tickets.open(opening) {
+                Ok(opened) => {
+                    credentials = Credentials { ccache: Some(opened.ccache), config: Some(opened.config) }
+                }
+                Err(error) => {
+                    tracing::error!(session = id, %error, "no tickets by constrained delegation");
+                    report = report.without_constrained();
+                }
+            }
+        }
+        if credentials.ccache.is_none() {
+            credentials.ccache = who.delegated.as_ref().map(ccache_of).transpose()?;
+        }
+        let session = self.sessions.open(id, &who.client, user, &credentials, report.to_json().as_bytes())?;
         tracing::info!(
             session,
             client = %who.client,
             from = %identity.peer,
             user = %identity.user,
-            delegation = %delegation_code(&who.report),
+            delegation = %delegation_code(&report),
             "session opened"
         );
         Ok(session)
+    }
+}
+
+impl<A> Core<A> {
+    /// What the domain refused to sessions, where their `hop ticket why` finds it.
+    fn note_refusals(&mut self) {
+        for notice in self.tickets.notices() {
+            if let Notice::Refused { session, target, service, code, text } = notice {
+                let line = Refusal { target, service, code, text }.to_line();
+                self.sessions.note_refusal(session, line.as_bytes());
+            }
+        }
     }
 }
 
@@ -479,12 +525,13 @@ enum OpenError {
 fn delegation_code(report: &SessionReport) -> String {
     match report.identity() {
         Ok(SessionIdentity::Forwarded) => "forwarded".to_owned(),
+        Ok(SessionIdentity::Constrained { .. }) => "constrained".to_owned(),
         Ok(SessionIdentity::None { reason }) => reason.to_string(),
         _ => "none".to_owned(),
     }
 }
 
-/// The credential cache of a session that was given this TGT.
+/// A credential cache of this one ticket.
 fn ccache_of(tgt: &Credential) -> Result<SecretBytes, OpenError> {
     let mut cache = CredentialCache::new(tgt.client.clone());
     cache.store(tgt.clone());

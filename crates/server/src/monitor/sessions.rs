@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 
 use hop_delegation::REPORT_ENV;
 use hop_kerberos::Principal;
+use hop_secret::SecretBytes;
 use nix::sys::signal::{self, Signal as Posix};
 use nix::unistd::{Gid, Pid, Uid};
 
 use crate::ipc::{ProcessId, Program, SessionId, Signal};
 use crate::monitor::users::LocalUser;
-use crate::runtime_dir::{CCACHE, REPORT, RuntimeDir, SessionDir};
+use crate::runtime_dir::{CCACHE, CONFIG, REPORT, RuntimeDir, SessionDir};
 use crate::sys::{self, ChildSetup};
 
 /// How long a session's processes have to end by themselves.
@@ -25,6 +26,8 @@ const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sb
 const PASSED_ON: [&str; 5] = ["LANG", "LC_ALL", "TZ", "KRB5_CONFIG", "HOP_HOSTS"];
 /// Variables a client cannot set.
 const RESERVED: [&str; 2] = ["KRB5CCNAME", REPORT_ENV];
+/// Longest file of refusals, in bytes; more are in the log.
+const MAX_REFUSALS: u64 = 64 * 1024;
 
 /// What every session of this server has.
 #[derive(Debug, Clone)]
@@ -52,6 +55,8 @@ struct Session {
     owner: Principal,
     user: LocalUser,
     dir: SessionDir,
+    /// It has a krb5.conf of its own.
+    own_config: bool,
     /// Set when the session was closed: then its processes are killed.
     deadline: Option<Instant>,
 }
@@ -59,6 +64,15 @@ struct Session {
 struct Process {
     session: SessionId,
     pid: Pid,
+}
+
+/// What a session is given to get tickets with.
+#[derive(Debug, Default)]
+pub(crate) struct Credentials {
+    /// The bytes of its credential cache.
+    pub ccache: Option<SecretBytes>,
+    /// A krb5.conf of its own.
+    pub config: Option<String>,
 }
 
 /// A started process: its stdin, stdout and stderr.
@@ -99,12 +113,13 @@ impl Sessions {
         Self { settings, runtime, sessions: HashMap::new(), processes: HashMap::new(), next: 1 }
     }
 
-    /// Opens a session with its private directory; `ccache` are the bytes of its credential cache, if it has one.
+    /// Opens a session with its private directory.
     pub fn open(
         &mut self,
+        id: SessionId,
         owner: &Principal,
         user: LocalUser,
-        ccache: Option<&[u8]>,
+        credentials: &Credentials,
         report: &[u8],
     ) -> Result<SessionId, SessionError> {
         let limit = self.settings.max_per_user;
@@ -112,12 +127,21 @@ impl Sessions {
             return Err(SessionError::TooManySessions { owner: owner.to_string(), limit });
         }
         let mut files = vec![(REPORT, report)];
-        files.extend(ccache.map(|bytes| (CCACHE, bytes)));
+        files.extend(credentials.ccache.as_ref().map(|bytes| (CCACHE, bytes.expose().as_slice())));
+        files.extend(credentials.config.as_ref().map(|text| (CONFIG, text.as_bytes())));
         let give_to = (user.uid != Uid::effective()).then_some((user.uid, user.gid));
         let dir = self.runtime.new_session(give_to, &files).map_err(SessionError::Directory)?;
-        let id = self.new_id();
-        self.sessions.insert(id, Session { owner: owner.clone(), user, dir, deadline: None });
+        let own_config = credentials.config.is_some();
+        self.sessions.insert(id, Session { owner: owner.clone(), user, dir, own_config, deadline: None });
         Ok(id)
+    }
+
+    /// Adds a line to what the domain refused to a session.
+    pub fn note_refusal(&mut self, id: SessionId, line: &[u8]) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        if let Err(error) = session.dir.note_refusal(line, MAX_REFUSALS) {
+            tracing::warn!(session = id, %error, "cannot note a refusal for the session");
+        }
     }
 
     /// Starts a process in an open session.
@@ -201,7 +225,8 @@ impl Sessions {
         }
         command.envs(self.settings.environment.iter().map(|(n, v)| (n, v)));
         for (name, value) in client {
-            if name.is_empty() || name.contains('=') || RESERVED.contains(&name.as_str()) {
+            let reserved = RESERVED.contains(&name.as_str()) || session.own_config && name == "KRB5_CONFIG";
+            if name.is_empty() || name.contains('=') || reserved {
                 return Err(SessionError::Variable(name));
             }
             command.env(name, value);
@@ -211,6 +236,9 @@ impl Sessions {
         let mut ccache = std::ffi::OsString::from("FILE:");
         ccache.push(session.dir.file(CCACHE));
         command.env("KRB5CCNAME", ccache).env(REPORT_ENV, session.dir.file(REPORT));
+        if session.own_config {
+            command.env("KRB5_CONFIG", session.dir.file(CONFIG));
+        }
         Ok(())
     }
 
@@ -299,7 +327,8 @@ impl Sessions {
         self.sessions.len()
     }
 
-    fn new_id(&mut self) -> u64 {
+    /// A number for a session or a process.
+    pub fn new_id(&mut self) -> u64 {
         let id = self.next;
         self.next += 1;
         id
@@ -344,6 +373,16 @@ mod tests {
         Principal::parse("alice@HOP.TEST", None).unwrap()
     }
 
+    fn open(
+        sessions: &mut Sessions,
+        user: LocalUser,
+        ccache: Option<&[u8]>,
+    ) -> Result<SessionId, SessionError> {
+        let id = sessions.new_id();
+        let credentials = Credentials { ccache: ccache.map(SecretBytes::from), config: None };
+        sessions.open(id, &alice(), user, &credentials, b"{}")
+    }
+
     fn shell(line: &str) -> Program {
         Program::Shell { line: line.to_owned() }
     }
@@ -360,7 +399,7 @@ mod tests {
     fn a_process_sees_its_own_cache_and_a_clean_environment() {
         let (mut sessions, _base) = sessions(1);
         let user = LocalUser::current().unwrap();
-        let id = sessions.open(&alice(), user.clone(), Some(b"cache"), b"{}").unwrap();
+        let id = open(&mut sessions, user.clone(), Some(b"cache".as_slice())).unwrap();
         let script =
             "cat ${KRB5CCNAME#FILE:}; echo; cat $HOP_DELEGATION; echo; echo $USER $A; env | grep -c CARGO";
         let environment = vec![("A".to_owned(), "b".to_owned())];
@@ -372,8 +411,8 @@ mod tests {
     fn limits_and_reserved_names_hold() {
         let (mut sessions, _base) = sessions(1);
         let user = LocalUser::current().unwrap();
-        let id = sessions.open(&alice(), user.clone(), None, b"{}").unwrap();
-        let second = sessions.open(&alice(), user, None, b"{}");
+        let id = open(&mut sessions, user.clone(), None).unwrap();
+        let second = open(&mut sessions, user, None);
         assert!(matches!(second, Err(SessionError::TooManySessions { .. })));
         for name in ["KRB5CCNAME", "HOP_DELEGATION", "A=B", ""] {
             let environment = vec![(name.to_owned(), "x".to_owned())];
@@ -397,7 +436,7 @@ mod tests {
     #[test]
     fn closing_ends_everything_the_session_started() {
         let (mut sessions, _base) = sessions(1);
-        let id = sessions.open(&alice(), LocalUser::current().unwrap(), Some(b"c"), b"{}").unwrap();
+        let id = open(&mut sessions, LocalUser::current().unwrap(), Some(b"c".as_slice())).unwrap();
         let file = sessions.sessions[&id].dir.file(CCACHE);
         // The second sleep has left the process group.
         let line = "trap '' TERM; sleep 60 & setsid sleep 60 & echo on; wait; sleep 60";

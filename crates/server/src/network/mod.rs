@@ -46,10 +46,8 @@ const STOP_TIME: Duration = Duration::from_secs(3);
 /// How long the last answers may take after that.
 const HANG_UP_TIME: Duration = Duration::from_secs(1);
 
-/// Runs the network process if that is what this process was started as; call it first in `main`.
-///
-/// `None` means that it was not, and the program goes on.
-pub fn run_network_process() -> Option<ExitCode> {
+/// Runs the network process if that is what this process was started as.
+pub(crate) fn run_network_process() -> Option<ExitCode> {
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next()? != NETWORK_ARGUMENT || arguments.next().is_some() {
         return None;
@@ -114,7 +112,8 @@ fn wait_for_start(socket: &OwnedFd) -> io::Result<Start> {
     }
 }
 
-fn drop_privileges(user: Option<(u32, u32)>) -> io::Result<()> {
+/// Becomes nobody in particular, for good; what this process has in memory is nobody else's to read.
+pub(crate) fn drop_privileges(user: Option<(u32, u32)>) -> io::Result<()> {
     let parent = nix::unistd::getppid();
     if let Some((uid, gid)) = user {
         nix::unistd::setgroups(&[])?;

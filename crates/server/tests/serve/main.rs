@@ -14,7 +14,7 @@ use std::process::ExitCode;
 type Test = (&'static str, fn());
 
 fn main() -> ExitCode {
-    if let Some(code) = hop_server::run_network_process() {
+    if let Some(code) = hop_server::run_helper_process() {
         return code;
     }
     let arguments: Vec<String> = std::env::args().skip(1).collect();

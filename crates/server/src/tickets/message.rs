@@ -1,0 +1,177 @@
+//! What the monitor and the ticket process say to each other.
+
+use hop_secret::SecretBytes;
+
+use crate::ipc::{IpcError, Reader, SessionId, Writer};
+
+/// Largest credential cache or keytab in a message, in bytes.
+const MAX_SECRET: usize = 128 * 1024;
+
+/// What the monitor tells.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// First message: whom to become.
+    Start { user: Option<(u32, u32)> },
+    /// The keys of this host, as a keytab file; again when they change.
+    Keytab(SecretBytes),
+    /// A session begins that gets its tickets here.
+    Open(Box<Opening>),
+    /// A session has ended: its keys and tickets are forgotten.
+    Close { session: SessionId },
+}
+
+/// A session that gets its tickets from the ticket process.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    pub session: SessionId,
+    /// The only user who may ask.
+    pub uid: u32,
+    /// A credential cache whose one entry is the ticket that the client came with.
+    pub evidence: SecretBytes,
+    /// A credential cache with the ticket-granting ticket that the client forwarded, if it stays out of the session.
+    pub forwarded: Option<SecretBytes>,
+}
+
+/// What the ticket process tells.
+#[derive(Debug)]
+pub(crate) enum Notice {
+    /// The session's tickets can be had.
+    Opened(Box<Opened>),
+    /// They cannot.
+    Failed { session: SessionId, reason: String },
+    /// A program of the session asked for a ticket that the domain refuses.
+    Refused { session: SessionId, target: String, service: String, code: i32, text: String },
+}
+
+/// What a session needs to get tickets.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub session: SessionId,
+    /// The session's krb5.conf.
+    pub config: String,
+    /// Its credential cache, with tickets that only the ticket process can read.
+    pub ccache: SecretBytes,
+}
+
+impl Order {
+    pub fn encode(&self) -> SecretBytes {
+        let mut w = Writer { bytes: Vec::new() };
+        match self {
+            Self::Start { user } => {
+                w.tag(1).optional(*user, |w, (uid, gid)| w.u32(uid).u32(gid));
+            }
+            Self::Keytab(bytes) => {
+                w.tag(2).bytes(bytes.expose());
+            }
+            Self::Open(o) => {
+                w.tag(3).u64(o.session).u32(o.uid).bytes(o.evidence.expose());
+                w.optional(o.forwarded.as_ref(), |w, b| w.bytes(b.expose()));
+            }
+            Self::Close { session } => {
+                w.tag(4).u64(*session);
+            }
+        }
+        SecretBytes::new(w.bytes)
+    }
+
+    pub fn decode(packet: &[u8]) -> Result<Self, IpcError> {
+        let mut r = Reader { rest: packet };
+        let order = match r.tag()? {
+            1 => Self::Start { user: r.optional(|r| Ok((r.u32()?, r.u32()?)))? },
+            2 => Self::Keytab(SecretBytes::from(r.bytes("keytab", MAX_SECRET)?)),
+            3 => Self::Open(Box::new(Opening {
+                session: r.u64()?,
+                uid: r.u32()?,
+                evidence: SecretBytes::from(r.bytes("evidence", MAX_SECRET)?),
+                forwarded: r.optional(|r| Ok(SecretBytes::from(r.bytes("forwarded ticket", MAX_SECRET)?)))?,
+            })),
+            4 => Self::Close { session: r.u64()? },
+            tag => return Err(IpcError::UnknownTag { what: "order", tag }),
+        };
+        r.end()?;
+        Ok(order)
+    }
+}
+
+impl Notice {
+    pub fn encode(&self) -> SecretBytes {
+        let mut w = Writer { bytes: Vec::new() };
+        match self {
+            Self::Opened(o) => {
+                w.tag(1).u64(o.session).text(&o.config).bytes(o.ccache.expose());
+            }
+            Self::Failed { session, reason } => {
+                w.tag(2).u64(*session).text(reason);
+            }
+            Self::Refused { session, target, service, code, text } => {
+                w.tag(3).u64(*session).text(target).text(service).u32(code.cast_unsigned()).text(text);
+            }
+        }
+        SecretBytes::new(w.bytes)
+    }
+
+    pub fn decode(packet: &[u8]) -> Result<Self, IpcError> {
+        let mut r = Reader { rest: packet };
+        let notice = match r.tag()? {
+            1 => Self::Opened(Box::new(Opened {
+                session: r.u64()?,
+                config: r.text("configuration", MAX_SECRET)?,
+                ccache: SecretBytes::from(r.bytes("credential cache", MAX_SECRET)?),
+            })),
+            2 => Self::Failed { session: r.u64()?, reason: r.text("reason", 4096)? },
+            3 => Self::Refused {
+                session: r.u64()?,
+                target: r.text("target", 1024)?,
+                service: r.text("service", 1024)?,
+                code: r.u32()?.cast_signed(),
+                text: r.text("text", 4096)?,
+            },
+            tag => return Err(IpcError::UnknownTag { what: "notice", tag }),
+        };
+        r.end()?;
+        Ok(notice)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_round_trip_and_every_truncation_is_an_error() {
+        let secret = || SecretBytes::from(vec![1, 2, 3]);
+        let opening = Opening { session: 1, uid: 1000, evidence: secret(), forwarded: Some(secret()) };
+        let orders = [
+            Order::Start { user: Some((65534, 65534)) },
+            Order::Keytab(secret()),
+            Order::Open(Box::new(opening)),
+            Order::Close { session: 9 },
+        ];
+        for order in orders {
+            let packet = order.encode();
+            assert_eq!(Order::decode(packet.expose()).unwrap().encode().expose(), packet.expose());
+            for end in 0..packet.expose().len() {
+                assert!(Order::decode(&packet.expose()[..end]).is_err());
+            }
+        }
+        let opened = Opened { session: 1, config: "[libdefaults]".to_owned(), ccache: secret() };
+        let notices = [
+            Notice::Opened(Box::new(opened)),
+            Notice::Failed { session: 1, reason: "no".to_owned() },
+            Notice::Refused {
+                session: 1,
+                target: "cifs/b@X".to_owned(),
+                service: "A$@X".to_owned(),
+                code: 13,
+                text: "no".to_owned(),
+            },
+        ];
+        for notice in notices {
+            let packet = notice.encode();
+            assert_eq!(Notice::decode(packet.expose()).unwrap().encode().expose(), packet.expose());
+            for end in 0..packet.expose().len() {
+                assert!(Notice::decode(&packet.expose()[..end]).is_err());
+            }
+        }
+    }
+}
