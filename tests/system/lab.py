@@ -141,4 +141,4 @@ def caches_left(host):
     """Credential caches of sessions that still lie about on a host (its own view of /run, /tmp and /dev/shm)."""
     found = at(host, "sh", "-c", "find /run /tmp /dev/shm -xdev \\( -name 'krb5cc*' -o -name '*.ccache' -o -name ccache "
                "-o -name 'cc' -type f \\) 2>/dev/null; true")
-    return [line for line in found.out.split() if "/hoplab/" not in line]
+    return [line for line in found.out.split() if "/hoplab/" not in line and "/hop-lab-" not in line]

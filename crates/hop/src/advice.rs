@@ -86,7 +86,7 @@ fn kerberos<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a KerberosError> {
 fn about_tickets(error: &KerberosError) -> Option<String> {
     let text = match error {
         KerberosError::NoCcache { .. } | KerberosError::NoTgt { .. } | KerberosError::TgtExpired { .. } => {
-            "Get a ticket first: `hop login USER@REALM`; or use --user with --password-file, or --keytab.".to_owned()
+            "Get a ticket first: `hop login USER@REALM` or `kinit -f USER@REALM`; or use --user with --password-file, or --keytab.".to_owned()
         }
         KerberosError::PasswordExpired { client } => format!(
             "Change it first: `kpasswd {client}`, or log on to a machine of the domain once; then try again."

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use hop_delegation::{REFUSALS_FILE, REPORT_ENV};
+use hop_delegation::REPORT_ENV;
 use nix::sys::signal::Signal;
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use nix::unistd::{Gid, Pid, Uid};
@@ -52,30 +52,12 @@ impl RuntimeDir {
         Ok(Self { own, _lock: lock, swept, in_memory: is_in_memory(base) })
     }
 
-    /// Makes the directory of a session with these files, readable by `owner` alone.
-    pub fn new_session(&self, owner: Option<(Uid, Gid)>, files: &[(&str, &[u8])]) -> io::Result<SessionDir> {
+    /// Makes the directory of a session, still empty and this process's own.
+    pub fn new_session(&self) -> io::Result<SessionDir> {
         let path = self.own.join(random_name());
         DirBuilder::new().mode(0o700).create(&path)?;
-        // From here on dropping `dir` removes what was made.
-        let mut dir = SessionDir { path, refusals: None };
-        let make = |name: &str, bytes: &[u8]| {
-            let path = dir.path.join(name);
-            let mut file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)?;
-            file.write_all(bytes)?;
-            if let Some((uid, gid)) = owner {
-                std::os::unix::fs::fchown(&file, Some(uid.as_raw()), Some(gid.as_raw()))?;
-            }
-            Ok::<_, io::Error>(file)
-        };
-        for (name, bytes) in files {
-            make(name, bytes)?;
-        }
-        dir.refusals = Some(make(REFUSALS_FILE, b"")?);
-        // Given away last: until now the owner could not reach in and put links in our way.
-        if let Some((uid, gid)) = owner {
-            std::os::unix::fs::lchown(&dir.path, Some(uid.as_raw()), Some(gid.as_raw()))?;
-        }
-        Ok(dir)
+        // From here on dropping it removes what was made.
+        Ok(SessionDir { path })
     }
 }
 
@@ -91,8 +73,6 @@ impl Drop for RuntimeDir {
 #[derive(Debug)]
 pub(crate) struct SessionDir {
     path: PathBuf,
-    /// Open since before the directory was given away: its name may lead elsewhere by now.
-    refusals: Option<File>,
 }
 
 impl SessionDir {
@@ -100,13 +80,23 @@ impl SessionDir {
         self.path.join(name)
     }
 
-    /// Adds a line to the refusals, unless they would get longer than so many bytes.
-    pub fn note_refusal(&mut self, line: &[u8], limit: u64) -> io::Result<()> {
-        let Some(file) = &mut self.refusals else { return Ok(()) };
-        if file.metadata()?.len() + line.len() as u64 <= limit {
-            file.write_all(line)?;
+    /// Makes a file in it, to be readable by `owner` alone, and keeps it open for appending.
+    pub fn add(&self, name: &str, bytes: &[u8], owner: Option<(Uid, Gid)>) -> io::Result<File> {
+        let path = self.path.join(name);
+        let mut file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)?;
+        file.write_all(bytes)?;
+        if let Some((uid, gid)) = owner {
+            std::os::unix::fs::fchown(&file, Some(uid.as_raw()), Some(gid.as_raw()))?;
         }
-        Ok(())
+        Ok(file)
+    }
+
+    /// Gives it away, after the last file: until now the owner could not reach in and put links in our way.
+    pub fn give(&self, owner: Option<(Uid, Gid)>) -> io::Result<()> {
+        match owner {
+            Some((uid, gid)) => std::os::unix::fs::lchown(&self.path, Some(uid.as_raw()), Some(gid.as_raw())),
+            None => Ok(()),
+        }
     }
 
     /// Ends every process that names this session's report in its environment, also those that left its process group.
@@ -261,7 +251,8 @@ mod tests {
     fn a_session_directory_is_private_and_goes_with_its_value() {
         let base = base();
         let runtime = RuntimeDir::open(base.path()).unwrap();
-        let session = runtime.new_session(None, &[(CCACHE, b"tickets")]).unwrap();
+        let session = runtime.new_session().unwrap();
+        session.add(CCACHE, b"tickets", None).unwrap();
         let file = session.file(CCACHE);
         assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
         assert_eq!(fs::metadata(file.parent().unwrap()).unwrap().mode() & 0o777, 0o700);
@@ -275,7 +266,8 @@ mod tests {
     fn the_sweep_takes_the_dead_and_leaves_the_living() {
         let base = base();
         let living = RuntimeDir::open(base.path()).unwrap();
-        let kept = living.new_session(None, &[(CCACHE, b"a")]).unwrap();
+        let kept = living.new_session().unwrap();
+        kept.add(CCACHE, b"a", None).unwrap();
         let dead = base.path().join("server-dead");
         fs::create_dir_all(dead.join("s")).unwrap();
         fs::write(dead.join("s/krb5cc"), b"b").unwrap();

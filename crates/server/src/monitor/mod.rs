@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant, SystemTime};
 
-use hop_delegation::{Refusal, SessionIdentity, SessionReport};
+use hop_delegation::{SessionIdentity, SessionReport};
 use hop_kerberos::Credential;
 use hop_kerberos::ccache::{CcacheError, CredentialCache};
 use hop_secret::SecretBytes;
@@ -38,7 +38,7 @@ use crate::ipc::{Accepted, IdentityId, Numbered, Reply, Request};
 use crate::mapping::{Accounts, Mapping, MappingError};
 use crate::runtime_dir::{RuntimeDir, default_base};
 use crate::sys::{self, ChildSetup};
-use crate::tickets::{Notice, Opening};
+use crate::tickets::Opening;
 use crate::{NETWORK_ARGUMENT, channel, network};
 
 /// How long the network process has to close everything after it was told to stop.
@@ -186,7 +186,7 @@ impl<A: Authority> Monitor<A> {
                 }
                 gone
             };
-            self.core.note_refusals();
+            self.core.tickets.check();
             let now = Instant::now();
             self.core.sessions.finish(now);
             if gone {
@@ -211,7 +211,7 @@ impl<A: Authority> Monitor<A> {
         interest.set(PollFlags::POLLOUT, !self.queue.is_empty());
         let mut fds =
             vec![PollFd::new(self.socket.as_fd(), interest), PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
-        // What the ticket process tells is read after every waking.
+        // Its end is seen after every waking.
         fds.extend(self.core.tickets.fd().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
         let deadline = self.core.sessions.next_deadline().into_iter().chain(self.stopping).min();
         let timeout = match deadline {
@@ -444,31 +444,38 @@ impl<A: Authority> Core<A> {
         let user = LocalUser::named(&identity.user)
             .map_err(OpenError::Lookup)?
             .ok_or_else(|| OpenError::NoAccount { user: identity.user.clone() })?;
-        let id = self.sessions.new_id();
-        let constrained = matches!(who.report.identity(), Ok(SessionIdentity::Constrained { .. }));
         let mut report = who.report.clone();
-        let mut credentials = Credentials::default();
-        if constrained {
-            let opening = Opening {
-                session: id,
-                uid: user.uid.as_raw(),
-                evidence: ccache_of(&who.evidence)?,
-                forwarded: who.delegated.as_ref().map(ccache_of).transpose()?,
-            };
-            match self.tickets.open(opening) {
-                Ok(opened) => {
-                    credentials = Credentials { ccache: Some(opened.ccache), config: Some(opened.config) }
-                }
-                Err(error) => {
-                    tracing::error!(session = id, %error, "no tickets by constrained delegation");
-                    report = report.without_constrained();
+        let constrained = matches!(report.identity(), Ok(SessionIdentity::Constrained { .. }));
+        let tickets = &mut self.tickets;
+        let uid = user.uid.as_raw();
+        let session = self.sessions.open(&who.client, user, |session, refusals| {
+            let mut credentials = Credentials::default();
+            if constrained {
+                let evidence = ccache_of(&who.evidence)?;
+                let forwarded = who.delegated.as_ref().map(ccache_of).transpose()?;
+                // Read for each session, so that a changed krb5.conf counts.
+                let config = hop_kerberos_io::Environment::from_process().load_config();
+                let opened = config.map_err(io::Error::other).and_then(|config| {
+                    let config = config.to_text();
+                    tickets.open(Opening { session, uid, evidence, config, forwarded }, refusals)
+                });
+                match opened {
+                    Ok(opened) => {
+                        credentials.ccache = Some(opened.ccache);
+                        credentials.config = Some(opened.config);
+                    }
+                    Err(error) => {
+                        tracing::error!(session, %error, "no tickets by constrained delegation");
+                        report = report.clone().without_constrained();
+                    }
                 }
             }
-        }
-        if credentials.ccache.is_none() {
-            credentials.ccache = who.delegated.as_ref().map(ccache_of).transpose()?;
-        }
-        let session = self.sessions.open(id, &who.client, user, &credentials, report.to_json().as_bytes())?;
+            if credentials.ccache.is_none() {
+                credentials.ccache = who.delegated.as_ref().map(ccache_of).transpose()?;
+            }
+            credentials.report = report.to_json();
+            Ok(credentials)
+        })?;
         tracing::info!(
             session,
             client = %who.client,
@@ -478,18 +485,6 @@ impl<A: Authority> Core<A> {
             "session opened"
         );
         Ok(session)
-    }
-}
-
-impl<A> Core<A> {
-    /// What the domain refused to sessions, where their `hop ticket why` finds it.
-    fn note_refusals(&mut self) {
-        for notice in self.tickets.notices() {
-            if let Notice::Refused { session, target, service, code, text } = notice {
-                let line = Refusal { target, service, code, text }.to_line();
-                self.sessions.note_refusal(session, line.as_bytes());
-            }
-        }
     }
 }
 
@@ -515,8 +510,6 @@ enum OpenError {
     Lookup(io::Error),
     #[error("local user \"{user}\" is gone")]
     NoAccount { user: String },
-    #[error("cannot write the delegated ticket: {0}")]
-    Ccache(#[from] CcacheError),
     #[error(transparent)]
     Session(#[from] SessionError),
 }
@@ -532,7 +525,7 @@ fn delegation_code(report: &SessionReport) -> String {
 }
 
 /// A credential cache of this one ticket.
-fn ccache_of(tgt: &Credential) -> Result<SecretBytes, OpenError> {
+fn ccache_of(tgt: &Credential) -> Result<SecretBytes, CcacheError> {
     let mut cache = CredentialCache::new(tgt.client.clone());
     cache.store(tgt.clone());
     Ok(SecretBytes::new(cache.to_bytes()?))

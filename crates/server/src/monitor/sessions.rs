@@ -2,14 +2,16 @@
 
 use std::collections::HashMap;
 use std::ffi::CString;
+use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use hop_delegation::REPORT_ENV;
+use hop_delegation::{REFUSALS_FILE, REPORT_ENV};
 use hop_kerberos::Principal;
+use hop_kerberos::ccache::CcacheError;
 use hop_secret::SecretBytes;
 use nix::sys::signal::{self, Signal as Posix};
 use nix::unistd::{Gid, Pid, Uid};
@@ -26,8 +28,6 @@ const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sb
 const PASSED_ON: [&str; 5] = ["LANG", "LC_ALL", "TZ", "KRB5_CONFIG", "HOP_HOSTS"];
 /// Variables a client cannot set.
 const RESERVED: [&str; 2] = ["KRB5CCNAME", REPORT_ENV];
-/// Longest file of refusals, in bytes; more are in the log.
-const MAX_REFUSALS: u64 = 64 * 1024;
 
 /// What every session of this server has.
 #[derive(Debug, Clone)]
@@ -73,6 +73,8 @@ pub(crate) struct Credentials {
     pub ccache: Option<SecretBytes>,
     /// A krb5.conf of its own.
     pub config: Option<String>,
+    /// What it can tell about itself.
+    pub report: String,
 }
 
 /// A started process: its stdin, stdout and stderr.
@@ -104,6 +106,8 @@ pub(crate) enum SessionError {
     Nul,
     #[error("cannot make the session's directory: {0}")]
     Directory(io::Error),
+    #[error("cannot write the delegated ticket: {0}")]
+    Ccache(#[from] CcacheError),
     #[error("cannot start {program}: {source}")]
     Start { program: String, source: io::Error },
 }
@@ -113,35 +117,33 @@ impl Sessions {
         Self { settings, runtime, sessions: HashMap::new(), processes: HashMap::new(), next: 1 }
     }
 
-    /// Opens a session with its private directory.
+    /// Opens a session with its private directory. `prepare` is handed the file that takes the domain's refusals and
+    /// says what the session gets.
     pub fn open(
         &mut self,
-        id: SessionId,
         owner: &Principal,
         user: LocalUser,
-        credentials: &Credentials,
-        report: &[u8],
+        prepare: impl FnOnce(SessionId, File) -> Result<Credentials, CcacheError>,
     ) -> Result<SessionId, SessionError> {
         let limit = self.settings.max_per_user;
         if self.sessions.values().filter(|s| s.owner == *owner && s.deadline.is_none()).count() >= limit {
             return Err(SessionError::TooManySessions { owner: owner.to_string(), limit });
         }
-        let mut files = vec![(REPORT, report)];
+        let id = self.new_id();
+        let give_to = (user.uid != Uid::effective()).then_some((user.uid, user.gid));
+        let dir = self.runtime.new_session().map_err(SessionError::Directory)?;
+        let refusals = dir.add(REFUSALS_FILE, b"", give_to).map_err(SessionError::Directory)?;
+        let credentials = prepare(id, refusals)?;
+        let mut files = vec![(REPORT, credentials.report.as_bytes())];
         files.extend(credentials.ccache.as_ref().map(|bytes| (CCACHE, bytes.expose().as_slice())));
         files.extend(credentials.config.as_ref().map(|text| (CONFIG, text.as_bytes())));
-        let give_to = (user.uid != Uid::effective()).then_some((user.uid, user.gid));
-        let dir = self.runtime.new_session(give_to, &files).map_err(SessionError::Directory)?;
+        for (name, bytes) in files {
+            dir.add(name, bytes, give_to).map_err(SessionError::Directory)?;
+        }
+        dir.give(give_to).map_err(SessionError::Directory)?;
         let own_config = credentials.config.is_some();
         self.sessions.insert(id, Session { owner: owner.clone(), user, dir, own_config, deadline: None });
         Ok(id)
-    }
-
-    /// Adds a line to what the domain refused to a session.
-    pub fn note_refusal(&mut self, id: SessionId, line: &[u8]) {
-        let Some(session) = self.sessions.get_mut(&id) else { return };
-        if let Err(error) = session.dir.note_refusal(line, MAX_REFUSALS) {
-            tracing::warn!(session = id, %error, "cannot note a refusal for the session");
-        }
     }
 
     /// Starts a process in an open session.
@@ -327,8 +329,7 @@ impl Sessions {
         self.sessions.len()
     }
 
-    /// A number for a session or a process.
-    pub fn new_id(&mut self) -> u64 {
+    fn new_id(&mut self) -> u64 {
         let id = self.next;
         self.next += 1;
         id
@@ -353,7 +354,7 @@ fn signal_group(pid: Pid, what: Posix) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs::{self, File, Permissions};
+    use std::fs::{self, Permissions};
     use std::io::Read;
     use std::os::unix::fs::PermissionsExt;
 
@@ -378,9 +379,9 @@ mod tests {
         user: LocalUser,
         ccache: Option<&[u8]>,
     ) -> Result<SessionId, SessionError> {
-        let id = sessions.new_id();
-        let credentials = Credentials { ccache: ccache.map(SecretBytes::from), config: None };
-        sessions.open(id, &alice(), user, &credentials, b"{}")
+        let ccache = ccache.map(SecretBytes::from);
+        let credentials = Credentials { ccache, config: None, report: "{}".to_owned() };
+        sessions.open(&alice(), user, |_, _| Ok(credentials))
     }
 
     fn shell(line: &str) -> Program {

@@ -1,5 +1,6 @@
 //! The monitor's end of the ticket process.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -23,8 +24,6 @@ pub(crate) struct Tickets {
     keytab: PathBuf,
     user: Option<(u32, u32)>,
     live: Option<Live>,
-    /// What it told while something else was awaited.
-    notices: Vec<Notice>,
     buffer: Vec<u8>,
 }
 
@@ -38,18 +37,18 @@ struct Live {
 impl Tickets {
     /// With the keys of this keytab, as this user.
     pub fn new(keytab: PathBuf, user: Option<(u32, u32)>) -> Self {
-        Self { keytab, user, live: None, notices: Vec::new(), buffer: channel::buffer() }
+        Self { keytab, user, live: None, buffer: channel::buffer() }
     }
 
-    /// Its socket, to wait for notices.
+    /// Its socket, to see that it has gone.
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.live.as_ref().map(|live| live.socket.as_fd())
     }
 
-    /// Makes a session's tickets available.
-    pub fn open(&mut self, opening: Opening) -> io::Result<Opened> {
+    /// Makes a session's tickets available; what the domain refuses is added to the file.
+    pub fn open(&mut self, opening: Opening, refusals: File) -> io::Result<Opened> {
         let session = opening.session;
-        let result = self.ask(opening);
+        let result = self.ask(opening, refusals);
         if let Err(error) = &result
             && error.kind() != io::ErrorKind::Other
         {
@@ -59,19 +58,19 @@ impl Tickets {
         result
     }
 
-    fn ask(&mut self, opening: Opening) -> io::Result<Opened> {
+    fn ask(&mut self, opening: Opening, refusals: File) -> io::Result<Opened> {
         let session = opening.session;
         if self.live.is_none() {
             self.live = Some(start(self.user)?);
         }
         let written = modified(&self.keytab);
         if self.live.as_ref().is_some_and(|live| live.keytab_of.is_none() || live.keytab_of != written) {
-            self.send(&Order::Keytab(SecretBytes::new(std::fs::read(&self.keytab)?)))?;
+            self.send(&Order::Keytab(SecretBytes::new(std::fs::read(&self.keytab)?)), &[])?;
             if let Some(live) = &mut self.live {
                 live.keytab_of = written;
             }
         }
-        self.send(&Order::Open(Box::new(opening)))?;
+        self.send(&Order::Open(Box::new(opening)), &[refusals.as_fd()])?;
         let deadline = Instant::now() + ANSWER;
         loop {
             match self.receive()? {
@@ -79,7 +78,8 @@ impl Tickets {
                 Some(Notice::Failed { session: of, reason }) if of == session => {
                     return Err(io::Error::other(reason));
                 }
-                Some(notice) => self.notices.push(notice),
+                // Of a session that was given up.
+                Some(_) => {}
                 None => self.wait(deadline)?,
             }
         }
@@ -88,18 +88,18 @@ impl Tickets {
     /// Forgets a session.
     pub fn close(&mut self, session: SessionId) {
         if self.live.is_some()
-            && let Err(error) = self.send(&Order::Close { session })
+            && let Err(error) = self.send(&Order::Close { session }, &[])
         {
             tracing::error!(session, %error, "lost the ticket process");
             self.live = None;
         }
     }
 
-    /// What it has told meanwhile.
-    pub fn notices(&mut self) -> Vec<Notice> {
+    /// Notices that it has gone.
+    pub fn check(&mut self) {
         while self.live.is_some() {
             match self.receive() {
-                Ok(Some(notice)) => self.notices.push(notice),
+                Ok(Some(_)) => {}
                 Ok(None) => break,
                 Err(error) => {
                     tracing::error!(%error, "lost the ticket process");
@@ -107,7 +107,6 @@ impl Tickets {
                 }
             }
         }
-        std::mem::take(&mut self.notices)
     }
 
     /// Whether the child that ended was it.
@@ -120,10 +119,10 @@ impl Tickets {
         was
     }
 
-    fn send(&self, order: &Order) -> io::Result<()> {
+    fn send(&self, order: &Order, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
         let gone = || io::Error::new(io::ErrorKind::BrokenPipe, "the ticket process has gone");
         let live = self.live.as_ref().ok_or_else(gone)?;
-        channel::send(live.socket.as_fd(), order.encode().expose(), &[])
+        channel::send(live.socket.as_fd(), order.encode().expose(), descriptors)
     }
 
     fn receive(&mut self) -> io::Result<Option<Notice>> {

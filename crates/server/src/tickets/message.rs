@@ -14,7 +14,7 @@ pub(crate) enum Order {
     Start { user: Option<(u32, u32)> },
     /// The keys of this host, as a keytab file; again when they change.
     Keytab(SecretBytes),
-    /// A session begins that gets its tickets here.
+    /// A session begins that gets its tickets here. Beside it travels the file that takes refusals.
     Open(Box<Opening>),
     /// A session has ended: its keys and tickets are forgotten.
     Close { session: SessionId },
@@ -28,6 +28,8 @@ pub(crate) struct Opening {
     pub uid: u32,
     /// A credential cache whose one entry is the ticket that the client came with.
     pub evidence: SecretBytes,
+    /// The host's krb5.conf: this process may not be able to read it.
+    pub config: String,
     /// A credential cache with the ticket-granting ticket that the client forwarded, if it stays out of the session.
     pub forwarded: Option<SecretBytes>,
 }
@@ -39,8 +41,6 @@ pub(crate) enum Notice {
     Opened(Box<Opened>),
     /// They cannot.
     Failed { session: SessionId, reason: String },
-    /// A program of the session asked for a ticket that the domain refuses.
-    Refused { session: SessionId, target: String, service: String, code: i32, text: String },
 }
 
 /// What a session needs to get tickets.
@@ -65,7 +65,7 @@ impl Order {
             }
             Self::Open(o) => {
                 w.tag(3).u64(o.session).u32(o.uid).bytes(o.evidence.expose());
-                w.optional(o.forwarded.as_ref(), |w, b| w.bytes(b.expose()));
+                w.text(&o.config).optional(o.forwarded.as_ref(), |w, b| w.bytes(b.expose()));
             }
             Self::Close { session } => {
                 w.tag(4).u64(*session);
@@ -83,6 +83,7 @@ impl Order {
                 session: r.u64()?,
                 uid: r.u32()?,
                 evidence: SecretBytes::from(r.bytes("evidence", MAX_SECRET)?),
+                config: r.text("configuration", MAX_SECRET)?,
                 forwarded: r.optional(|r| Ok(SecretBytes::from(r.bytes("forwarded ticket", MAX_SECRET)?)))?,
             })),
             4 => Self::Close { session: r.u64()? },
@@ -103,9 +104,6 @@ impl Notice {
             Self::Failed { session, reason } => {
                 w.tag(2).u64(*session).text(reason);
             }
-            Self::Refused { session, target, service, code, text } => {
-                w.tag(3).u64(*session).text(target).text(service).u32(code.cast_unsigned()).text(text);
-            }
         }
         SecretBytes::new(w.bytes)
     }
@@ -119,13 +117,6 @@ impl Notice {
                 ccache: SecretBytes::from(r.bytes("credential cache", MAX_SECRET)?),
             })),
             2 => Self::Failed { session: r.u64()?, reason: r.text("reason", 4096)? },
-            3 => Self::Refused {
-                session: r.u64()?,
-                target: r.text("target", 1024)?,
-                service: r.text("service", 1024)?,
-                code: r.u32()?.cast_signed(),
-                text: r.text("text", 4096)?,
-            },
             tag => return Err(IpcError::UnknownTag { what: "notice", tag }),
         };
         r.end()?;
@@ -140,7 +131,13 @@ mod tests {
     #[test]
     fn messages_round_trip_and_every_truncation_is_an_error() {
         let secret = || SecretBytes::from(vec![1, 2, 3]);
-        let opening = Opening { session: 1, uid: 1000, evidence: secret(), forwarded: Some(secret()) };
+        let opening = Opening {
+            session: 1,
+            uid: 1000,
+            evidence: secret(),
+            config: "[libdefaults]".to_owned(),
+            forwarded: Some(secret()),
+        };
         let orders = [
             Order::Start { user: Some((65534, 65534)) },
             Order::Keytab(secret()),
@@ -155,17 +152,8 @@ mod tests {
             }
         }
         let opened = Opened { session: 1, config: "[libdefaults]".to_owned(), ccache: secret() };
-        let notices = [
-            Notice::Opened(Box::new(opened)),
-            Notice::Failed { session: 1, reason: "no".to_owned() },
-            Notice::Refused {
-                session: 1,
-                target: "cifs/b@X".to_owned(),
-                service: "A$@X".to_owned(),
-                code: 13,
-                text: "no".to_owned(),
-            },
-        ];
+        let notices =
+            [Notice::Opened(Box::new(opened)), Notice::Failed { session: 1, reason: "no".to_owned() }];
         for notice in notices {
             let packet = notice.encode();
             assert_eq!(Notice::decode(packet.expose()).unwrap().encode().expose(), packet.expose());

@@ -14,18 +14,20 @@ mod shim;
 mod source;
 
 use std::collections::HashMap;
-use std::io;
+use std::fs::File;
+use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use hop_kerberos::ErrorCode;
 use hop_kerberos::ccache::CredentialCache;
+use hop_kerberos::config::Config;
 use hop_kerberos::kdc::Refusal;
 use hop_kerberos::keytab::Keytab;
-use hop_kerberos_io::{Environment, KdcClient};
+use hop_kerberos::{ErrorCode, Principal};
+use hop_kerberos_io::KdcClient;
 use hop_secret::SecretBytes;
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
@@ -38,7 +40,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use message::{Notice, Opened, Opening, Order};
 
 use self::shim::{Answer, Shim};
-use self::source::{Host, Source};
+use self::source::{Host, NoTicket, Source};
 use crate::ipc::SessionId;
 use crate::{TICKETS_ARGUMENT, channel, network, sys};
 
@@ -51,6 +53,8 @@ const MAX_REQUEST: usize = 64 * 1024;
 const MAX_DATAGRAM: usize = 1400;
 /// How long a TCP connection may be silent.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Longest file of refusals, in bytes; more are in the log.
+const MAX_REFUSALS: u64 = 64 * 1024;
 /// Requests of one session that are worked on at a time.
 const MAX_REQUESTS: usize = 32;
 
@@ -114,7 +118,7 @@ async fn serve(socket: OwnedFd, mut buffer: Vec<u8>) -> io::Result<()> {
     loop {
         let packet =
             socket.async_io(Interest::READABLE, |s| channel::receive(s.as_fd(), &mut buffer)).await?;
-        let Some((length, _)) = packet else { return Ok(()) };
+        let Some((length, mut descriptors)) = packet else { return Ok(()) };
         match decode(&mut buffer, length)? {
             Order::Start { .. } => {}
             Order::Keytab(bytes) => match Keytab::parse(bytes.expose()) {
@@ -123,7 +127,8 @@ async fn serve(socket: OwnedFd, mut buffer: Vec<u8>) -> io::Result<()> {
             },
             Order::Open(opening) => {
                 let session = opening.session;
-                let notice = match open(&host, *opening, &notices).await {
+                let refusals = descriptors.pop().map(File::from);
+                let notice = match open(&host, *opening, refusals).await {
                     Ok((opened, over)) => {
                         sessions.insert(session, over);
                         Notice::Opened(Box::new(opened))
@@ -157,14 +162,13 @@ async fn send_notices(socket: Arc<AsyncFd<OwnedFd>>, mut outgoing: mpsc::Receive
 async fn open(
     host: &Arc<Host>,
     opening: Opening,
-    notices: &mpsc::Sender<Notice>,
+    refusals: Option<File>,
 ) -> Result<(Opened, CancellationToken), Box<dyn std::error::Error + Send + Sync>> {
     let evidence = CredentialCache::parse(opening.evidence.expose())?;
     let evidence = evidence.credentials().next().ok_or("no evidence ticket")?.clone();
     let forwarded =
         opening.forwarded.as_ref().map(|bytes| CredentialCache::parse(bytes.expose())).transpose()?;
-    // Read for each session, so that a changed krb5.conf counts.
-    let kdc = KdcClient::from_environment(&Environment::from_process())?;
+    let kdc = KdcClient::new(Config::parse(opening.config.as_bytes())?);
     let shim = Shim::new(&evidence, &mut rand::rng())?;
     let (tcp, udp) = bind().await?;
     let address = tcp.local_addr()?;
@@ -176,7 +180,7 @@ async fn open(
         address,
         shim: Mutex::new(shim),
         source: Source::new(kdc, host.clone(), evidence, forwarded),
-        notices: notices.clone(),
+        refusals: Mutex::new(refusals),
         slots: Arc::new(Semaphore::new(MAX_REQUESTS)),
     });
     let over = CancellationToken::new();
@@ -209,7 +213,8 @@ struct Session {
     address: SocketAddr,
     shim: Mutex<Shim>,
     source: Source,
-    notices: mpsc::Sender<Notice>,
+    /// Where the session's own `hop ticket why` finds what was refused.
+    refusals: Mutex<Option<File>>,
     slots: Arc<Semaphore>,
 }
 
@@ -311,18 +316,30 @@ impl Session {
                     }
                     Err(no) => {
                         tracing::warn!(session = self.id, %target, reason = no.text, "ticket refused");
-                        let service = self.source.evidence.server.to_string();
-                        let target = target.to_string();
-                        let (session, code, text) = (self.id, no.code, no.text);
-                        // A full queue loses a remark, not a ticket.
-                        let _ =
-                            self.notices.try_send(Notice::Refused { session, target, service, code, text });
+                        self.note(&target, &no);
                         Err(no.refusal)
                     }
                 };
                 let now = SystemTime::now();
                 self.with_shim(|shim| shim.finish(realm, &wanted, ticket, now, &mut rand::rng()))
             }
+        }
+    }
+
+    /// Written before the program hears of it, so that who asks why finds it.
+    fn note(&self, target: &Principal, no: &NoTicket) {
+        let refusal = hop_delegation::Refusal {
+            target: target.to_string(),
+            service: self.source.evidence.server.to_string(),
+            code: no.code,
+            text: no.text.clone(),
+        };
+        let line = refusal.to_line();
+        let mut file = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(file) = file.as_mut() else { return };
+        let room = file.metadata().is_ok_and(|m| m.len() + line.len() as u64 <= MAX_REFUSALS);
+        if room && let Err(error) = file.write_all(line.as_bytes()) {
+            tracing::warn!(session = self.id, %error, "cannot note a refusal for the session");
         }
     }
 

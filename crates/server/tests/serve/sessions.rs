@@ -91,7 +91,7 @@ fn command_with_forwarded_ticket() {
 }
 
 fn reasons() {
-    let mut server = Server::start("");
+    let mut server = Server::start("constrained_delegation = \"off\"\n");
     let plain = server.domain.log_in("alice", REALM).plain();
     let sensitive = server.domain.log_in("sensitive", REALM);
     assert!(sensitive.forwarded.is_none());
