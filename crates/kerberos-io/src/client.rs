@@ -278,7 +278,10 @@ impl KdcClient {
 
     async fn send(&self, request: &Request, defaults: &LibDefaults) -> Result<Vec<u8>, Error> {
         let kdcs = self.locate(&request.realm).await?;
-        exchange(&request.realm, &kdcs, &request.bytes, defaults.udp_preference_limit, self.timing).await
+        let anchors = self.config.values(&["realms", &request.realm, "http_anchors"]);
+        let anchors: Vec<String> = anchors.into_iter().map(str::to_owned).collect();
+        let limit = defaults.udp_preference_limit;
+        exchange(&request.realm, &kdcs, &request.bytes, limit, &anchors, self.timing).await
     }
 
     pub(crate) fn defaults(&self, realm: &str) -> Result<LibDefaults, Error> {

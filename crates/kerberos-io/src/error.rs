@@ -223,6 +223,21 @@ pub enum AttemptError {
         /// The most that is read.
         limit: usize,
     },
+    /// The certificates that the KDC proxy's is to be checked with cannot be had.
+    #[error("http_anchors: {0}")]
+    Anchors(String),
+    /// The KDC proxy is not who it should be, or does not speak TLS.
+    #[error("tls: {0}")]
+    Tls(io::Error),
+    /// The KDC proxy does not speak HTTP.
+    #[error("http: {0}")]
+    Http(#[from] hyper::Error),
+    /// The KDC proxy refuses.
+    #[error("the kdc proxy answers with http status {0}")]
+    Status(u16),
+    /// The KDC proxy's answer cannot be understood.
+    #[error("the kdc proxy's answer: {0}")]
+    Proxy(hop_kerberos::Error),
     /// The KDC says that it cannot serve now.
     #[error("the kdc says that it is not available")]
     Unavailable,

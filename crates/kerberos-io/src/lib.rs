@@ -16,6 +16,7 @@ pub mod fuzz;
 mod kept;
 mod keytab;
 mod names;
+mod proxy;
 mod renew;
 mod serve;
 mod transport;
