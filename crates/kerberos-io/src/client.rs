@@ -18,6 +18,7 @@ use hop_secret::SecretString;
 
 use crate::discovery;
 use crate::transport::{Timing, exchange};
+use crate::way::Way;
 use crate::{Environment, Error};
 
 /// How many requests the way through other realms may take.
@@ -163,10 +164,10 @@ impl KdcClient {
         // A KDC that knows no way to the service's realm may know one to a realm on the way there, else the service,
         // or who knows it.
         let mut ask_for_service = false;
-        let mut way = self.config.realm_path(realm_of(&tgt), &server.realm);
+        let mut way = Way::new(&self.config, realm_of(&tgt), &server.realm);
         for _ in 0..MAX_REFERRALS {
             let here = realm_of(&tgt).to_owned();
-            let next = way.last().filter(|_| here != server.realm && !ask_for_service);
+            let next = way.next().filter(|_| here != server.realm && !ask_for_service);
             let towards = next.is_some();
             let target = match next {
                 Some(next) => Principal::krbtgt(here.clone(), next),
@@ -178,8 +179,7 @@ impl KdcClient {
                 Err(Error::Kerberos(hop_kerberos::Error::Kdc(error)))
                     if towards && error.code == ErrorCode::KDC_ERR_S_PRINCIPAL_UNKNOWN =>
                 {
-                    way.pop();
-                    ask_for_service = way.is_empty();
+                    ask_for_service = !way.is_unknown();
                     continue;
                 }
                 Err(Error::Kerberos(error)) => {
@@ -190,19 +190,25 @@ impl KdcClient {
             match outcome {
                 TgsOutcome::Ticket(credential) if towards => {
                     cache.store(credential.clone());
-                    way = self.config.realm_path(realm_of(&credential), &server.realm);
+                    way.reached(realm_of(&credential));
                     tgt = credential;
                 }
                 TgsOutcome::Ticket(credential) => {
                     cache.store(credential.clone());
                     return Ok(credential);
                 }
+                TgsOutcome::Referral { realm, .. } if towards && !way.allows(&realm) => {
+                    ask_for_service = !way.is_unknown();
+                }
                 TgsOutcome::Referral { tgt: next, realm } => {
                     if !seen.insert(realm) {
                         break;
                     }
+                    if towards {
+                        cache.store(next.clone());
+                    }
                     ask_for_service = !towards;
-                    way = self.config.realm_path(realm_of(&next), &server.realm);
+                    way.reached(realm_of(&next));
                     tgt = next;
                 }
             }
@@ -283,9 +289,7 @@ impl KdcClient {
             // One of the clocks was set since the cache was made: once more by the KDC's, which for this request alone
             // is taken at its word.
             let told = KdcError::parse(&reply).ok().filter(|error| {
-                error.code == ErrorCode::KRB_AP_ERR_SKEW
-                    && defaults.kdc_timesync
-                    && offset == cache.kdc_offset
+                error.code == ErrorCode::KRB_AP_ERR_SKEW && defaults.kdc_timesync && !told_by_kdc
             });
             match told {
                 Some(error) => {

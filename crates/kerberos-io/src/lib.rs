@@ -20,6 +20,7 @@ mod proxy;
 mod renew;
 mod serve;
 mod transport;
+mod way;
 
 pub use ccache::kcm::KcmError;
 pub use ccache::{Ccache, Ccaches, DirCcache, FileCcache, KcmCcache, KeyringCcache, MemoryCcache};
