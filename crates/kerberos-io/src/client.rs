@@ -12,7 +12,8 @@ use hop_kerberos::client::{
 use hop_kerberos::config::{Config, ConfigError, KdcAddress, LibDefaults};
 use hop_kerberos::keytab::Keytab;
 use hop_kerberos::{
-    Credential, EncryptionKey, EncryptionType, ErrorCode, KdcError, KdcOptions, Principal, TicketFlags,
+    Credential, EncryptionKey, EncryptionType, ErrorCode, KdcError, KdcOptions, NameType, Principal,
+    TicketFlags,
 };
 use hop_secret::SecretString;
 
@@ -106,7 +107,9 @@ impl KdcClient {
         options.kdc_options = KdcOptions::RENEWABLE_OK;
         options.kdc_options.set(KdcOptions::FORWARDABLE, wanted.forwardable.unwrap_or(defaults.forwardable));
         options.kdc_options.set(KdcOptions::PROXIABLE, wanted.proxiable.unwrap_or(defaults.proxiable));
-        options.kdc_options.set(KdcOptions::CANONICALIZE, defaults.canonicalize);
+        // An enterprise name is one that the KDC knows a better one for.
+        let canonicalize = defaults.canonicalize || client.name_type == NameType::ENTERPRISE;
+        options.kdc_options.set(KdcOptions::CANONICALIZE, canonicalize);
         options.lifetime = wanted.lifetime.unwrap_or(defaults.ticket_lifetime);
         options.renewable_for = wanted.renewable_for.or(defaults.renew_lifetime);
         options.clock_skew = defaults.clock_skew;
