@@ -82,6 +82,9 @@ pub enum Error {
     /// KDCs are named, but not for which realm.
     #[error("which realm are these kdcs of? name it")]
     KdcsWithoutRealm,
+    /// What is to be a realm's name is none.
+    #[error("{0:?} is no name of a realm")]
+    RealmName(String),
     /// What is to be a KDC's address is none.
     #[error("{0} is no address of a kdc: expected HOST, HOST:PORT or https://HOST/PATH")]
     KdcAddress(String),
