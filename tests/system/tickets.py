@@ -86,13 +86,17 @@ check("a KDC that is none", r.code == 1 and r.says("no kdc of realm HOP.TEST cou
 # Refusals.
 samba("user", "create", "late", PASSWORD, "--must-change-at-next-login")
 r = login(file, "late")
-check("a password that must be changed", r.code == 1 and r.says("has expired", "kpasswd late@HOP.TEST"), r.all)
+check("a password that must be changed", r.code == 1 and r.says("must change the password", "kpasswd late@HOP.TEST"), r.all)
 samba("user", "create", "gone", PASSWORD)
 samba("user", "disable", "gone")
 r = login(file, "gone")
-check("a disabled account", r.code == 1 and r.says("locked, disabled or has expired"), r.all)
+check("a disabled account", r.code == 1 and r.says("is disabled", "administrators"), r.all)
+samba("user", "create", "past", PASSWORD)
+samba("user", "setexpiry", "past", "--days=-1")
+r = login(file, "past")
+check("an account that has expired", r.code == 1 and r.says("the account of past@HOP.TEST has expired"), r.all)
 r = login(file, "nobody")
 check("an unknown user", r.code == 1 and r.says("does not know the client nobody@HOP.TEST"), r.all)
-for user in ("late", "gone"):
+for user in ("late", "gone", "past"):
     samba("user", "delete", user)
 finish()

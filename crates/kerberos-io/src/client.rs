@@ -12,8 +12,8 @@ use hop_kerberos::client::{
 use hop_kerberos::config::{Config, ConfigError, KdcAddress, LibDefaults};
 use hop_kerberos::keytab::Keytab;
 use hop_kerberos::{
-    Credential, EncryptionKey, EncryptionType, ErrorCode, KdcError, KdcOptions, NameType, Principal,
-    TicketFlags,
+    Credential, EncryptionKey, EncryptionType, ErrorCode, KdcError, KdcOptions, NameType, NtStatus,
+    Principal, TicketFlags,
 };
 use hop_secret::SecretString;
 
@@ -372,10 +372,13 @@ fn explain(
             (ErrorCode::KRB_AP_ERR_SKEW, ..) => Error::Skew { realm: client().realm, difference: None },
             (ErrorCode::KDC_ERR_PREAUTH_FAILED, Some(_), _) => wrong_proof(),
             (ErrorCode::KDC_ERR_C_PRINCIPAL_UNKNOWN, ..) => Error::UnknownClient { client: client() },
-            (ErrorCode::KDC_ERR_KEY_EXPIRED, ..) => Error::PasswordExpired { client: client() },
-            (ErrorCode::KDC_ERR_CLIENT_REVOKED | ErrorCode::KDC_ERR_NAME_EXP, ..) => {
-                Error::ClientRevoked { client: client() }
-            }
+            (
+                ErrorCode::KDC_ERR_KEY_EXPIRED
+                | ErrorCode::KDC_ERR_CLIENT_REVOKED
+                | ErrorCode::KDC_ERR_NAME_EXP
+                | ErrorCode::KDC_ERR_POLICY,
+                ..,
+            ) => account(kdc, client()).unwrap_or_else(|| Error::Kerberos(error.clone())),
             (ErrorCode::KDC_ERR_S_PRINCIPAL_UNKNOWN, _, Some(server)) => {
                 Error::UnknownServer { server: server.clone() }
             }
@@ -388,4 +391,22 @@ fn explain(
 
 fn apart(a: SystemTime, b: SystemTime) -> Duration {
     a.duration_since(b).unwrap_or_else(|negative| negative.duration())
+}
+
+/// Why the client's account is of no use.
+fn account(kdc: &KdcError, client: Principal) -> Option<Error> {
+    Some(match (kdc.nt_status(), kdc.code) {
+        (Some(NtStatus::PASSWORD_MUST_CHANGE), _) => Error::PasswordMustChange { client },
+        (Some(NtStatus::PASSWORD_EXPIRED), _) => Error::PasswordExpired { client },
+        (Some(NtStatus::ACCOUNT_LOCKED_OUT), _) => Error::AccountLocked { client },
+        (Some(NtStatus::ACCOUNT_DISABLED), _) => Error::AccountDisabled { client },
+        (Some(NtStatus::ACCOUNT_EXPIRED), _) => Error::AccountExpired { client },
+        (Some(NtStatus::INVALID_LOGON_HOURS), _) => Error::AccountRestricted { client, hours: true },
+        (Some(NtStatus::INVALID_WORKSTATION), _) => Error::AccountRestricted { client, hours: false },
+        (_, ErrorCode::KDC_ERR_KEY_EXPIRED) => Error::PasswordExpired { client },
+        (_, ErrorCode::KDC_ERR_CLIENT_REVOKED | ErrorCode::KDC_ERR_NAME_EXP) => {
+            Error::ClientRevoked { client }
+        }
+        _ => return None,
+    })
 }

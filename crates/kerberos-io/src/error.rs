@@ -156,7 +156,39 @@ pub enum Error {
         /// The client.
         client: Principal,
     },
-    /// The account is locked, disabled or has expired.
+    /// The password must be changed at the first login.
+    #[error("{client} must change the password first")]
+    PasswordMustChange {
+        /// The client.
+        client: Principal,
+    },
+    /// The account is locked after too many wrong passwords.
+    #[error("the account of {client} is locked after too many wrong passwords")]
+    AccountLocked {
+        /// The client.
+        client: Principal,
+    },
+    /// The account is disabled.
+    #[error("the account of {client} is disabled")]
+    AccountDisabled {
+        /// The client.
+        client: Principal,
+    },
+    /// The account has expired.
+    #[error("the account of {client} has expired")]
+    AccountExpired {
+        /// The client.
+        client: Principal,
+    },
+    /// The account may be used at other hours, or from other machines, only.
+    #[error("the account of {client} may not be used {}", if *.hours { "at this hour" } else { "from this machine" })]
+    AccountRestricted {
+        /// The client.
+        client: Principal,
+        /// Whether it is the hour, not the machine.
+        hours: bool,
+    },
+    /// The account is locked, disabled or has expired; the KDC does not say which.
     #[error("the account of {client} is locked, disabled or has expired")]
     ClientRevoked {
         /// The client.
