@@ -80,6 +80,19 @@ r = hop(file, "ticket", "get", "servera.hop.test", "--realm", "HOP.TEST", config
 check("and a service ticket by DNS", r.code == 0, r.all)
 r = login(file, "alice@HOP.TEST", "--kdc", "dc.hop.test", config=none)
 check("no krb5.conf, the KDC named", r.code == 0, r.all)
+homes("alice", "bob")
+serve("servera", f'listen = ["0.0.0.0:5985"]\nkeytab = "{WORK}/keytabs/servera.keytab"\n')
+for user in ("alice@HOP.TEST", "HOP\\alice"):
+    r = hop(f"FILE:{FOLDER}/none", "run", "-c", "servera.hop.test", "--realm", "HOP.TEST", "--kdc", "dc.hop.test",
+            "--user", user, "--password-file", str(PASSWORD_FILE), "id -un", config=none)
+    check(f"no krb5.conf: hop run as {user}", r.code == 0 and r.says("alice"), r.all)
+r = hop(f"FILE:{FOLDER}/none", "run", "-c", "servera.hop.test", "id -un")
+check("hop run without a ticket says how to get one", r.code == 3 and r.says("does not exist", "hop login"), r.all)
+r = login(file, "alice")
+r = hop(file, "run", "-c", "servera.hop.test", "id -un")
+check("hop run with hop login's ticket", r.code == 0 and r.says("alice"), r.all)
+r = at("client", "klist", env={"KRB5CCNAME": file})
+check("hop run leaves its service ticket in the cache", r.says("HTTP/servera.hop.test@HOP.TEST"), r.all)
 r = login(file, "alice@HOP.TEST", "--kdc", "serverb.hop.test", config=none)
 check("a KDC that is none", r.code == 1 and r.says("no kdc of realm HOP.TEST could be used", "serverb.hop.test:88"), r.all)
 
