@@ -88,13 +88,16 @@ fn about_tickets(error: &KerberosError) -> Option<String> {
         KerberosError::NoCcache { .. } | KerberosError::NoTgt { .. } | KerberosError::TgtExpired { .. } => {
             "Get a ticket first: `hop login USER@REALM` or `kinit -f USER@REALM`; or use --user with --password-file, or --keytab.".to_owned()
         }
-        KerberosError::PasswordExpired { client } => format!(
+        KerberosError::PasswordExpired { client } | KerberosError::PasswordMustChange { client } => format!(
             "Change it first: `kpasswd {client}`, or log on to a machine of the domain once; then try again."
         ),
-        KerberosError::ClientRevoked { .. } => {
+        KerberosError::ClientRevoked { .. } | KerberosError::AccountLocked { .. } => {
             "Only the domain's administrators can unlock or enable it; a lock after wrong passwords may end by itself."
                 .to_owned()
         }
+        KerberosError::AccountDisabled { .. }
+        | KerberosError::AccountExpired { .. }
+        | KerberosError::AccountRestricted { .. } => "Only the domain's administrators can change that.".to_owned(),
         KerberosError::WrongKey { .. } => {
             "The password has changed since the keytab was written: write a new one.".to_owned()
         }

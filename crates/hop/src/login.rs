@@ -14,12 +14,7 @@ use crate::domain::Domain;
 use crate::ticket::{Cache, describe};
 use crate::{advice, password};
 
-/// Get your first ticket, for everything after it.
-///
-/// What kinit does: proves to the domain who you are and puts the ticket into your credential cache, where hop and
-/// every other Kerberos program finds it. The ticket can be forwarded unless you say otherwise.
-///
-/// Exit code: 0 when you have a ticket, 1 when the domain refuses or cannot be reached, 2 for wrong use.
+/// Get your first ticket.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Whom to be: USER, USER@REALM, a user principal name (USER@example.com), or DOMAIN\USER
@@ -78,7 +73,10 @@ async fn log_in(arguments: &Arguments) -> Result<String, Box<dyn Error>> {
     };
     let password = match keytab {
         Some(_) => None,
-        None => Some(password::read(arguments.password_file.as_deref(), &client.to_string())?),
+        None => {
+            let asked_for = arguments.principal.clone().unwrap_or_else(|| client.to_string());
+            Some(password::read(arguments.password_file.as_deref(), &asked_for)?)
+        }
     };
     let proof = match (&keytab, &password) {
         (Some(keytab), _) => Proof::Keytab(keytab),

@@ -40,6 +40,10 @@ enum Command {
     /// Serve remoting on this machine (Enable-PSRemoting)
     Serve(serve::Arguments),
     /// Get your first ticket, for everything after it (kinit)
+    ///
+    /// Proves to the domain who you are and puts the ticket into your credential cache, where hop and every other
+    /// Kerberos program finds it. The ticket can be forwarded unless you say otherwise. Exit code 0: you have a ticket.
+    /// 1: the domain refuses or cannot be reached; the text says why. 2: wrong use.
     Login(login::Arguments),
     /// Look at tickets and at what a session may do with them
     #[command(subcommand)]

@@ -12,16 +12,18 @@ use hop_kerberos::client::{
 use hop_kerberos::config::{Config, ConfigError, KdcAddress, LibDefaults};
 use hop_kerberos::keytab::Keytab;
 use hop_kerberos::{
-    Credential, EncryptionKey, EncryptionType, ErrorCode, KdcError, KdcOptions, Principal, TicketFlags,
+    Credential, EncryptionKey, EncryptionType, ErrorCode, KdcError, KdcOptions, NameType, NtStatus,
+    Principal, TicketFlags,
 };
 use hop_secret::SecretString;
 
 use crate::discovery;
 use crate::transport::{Timing, exchange};
+use crate::way::Way;
 use crate::{Environment, Error};
 
-/// How many realms a request may be passed on through.
-const MAX_REFERRALS: usize = 10;
+/// How many requests the way through other realms may take.
+const MAX_REFERRALS: usize = 20;
 /// A difference of clocks below this is due to KerberosTime having whole seconds.
 const SAME_TIME: Duration = Duration::from_secs(2);
 
@@ -105,12 +107,13 @@ impl KdcClient {
         options.kdc_options = KdcOptions::RENEWABLE_OK;
         options.kdc_options.set(KdcOptions::FORWARDABLE, wanted.forwardable.unwrap_or(defaults.forwardable));
         options.kdc_options.set(KdcOptions::PROXIABLE, wanted.proxiable.unwrap_or(defaults.proxiable));
-        options.kdc_options.set(KdcOptions::CANONICALIZE, defaults.canonicalize);
+        // An enterprise name is one that the KDC knows a better one for.
+        let canonicalize = defaults.canonicalize || client.name_type == NameType::ENTERPRISE;
+        options.kdc_options.set(KdcOptions::CANONICALIZE, canonicalize);
         options.lifetime = wanted.lifetime.unwrap_or(defaults.ticket_lifetime);
         options.renewable_for = wanted.renewable_for.or(defaults.renew_lifetime);
         options.clock_skew = defaults.clock_skew;
-        options.encryption_types =
-            usable(defaults.default_tkt_enctypes.as_ref().or(defaults.permitted_enctypes.as_ref()));
+        options.encryption_types = usable(&defaults, defaults.default_tkt_enctypes.as_ref());
         let secret = match proof {
             Proof::Password(password) => ClientSecret::Password(password.clone()),
             Proof::Keytab(keytab) => ClientSecret::Keys(keys_of(keytab, client)?),
@@ -161,14 +164,17 @@ impl KdcClient {
         }
         let mut tgt = self.nearest_tgt(cache, &server.realm, now)?;
         let mut seen = HashSet::new();
-        // A KDC that knows no way to the service's realm may know the service, or who knows it.
+        // A KDC that knows no way to the service's realm may know one to a realm on the way there, else the service,
+        // or who knows it.
         let mut ask_for_service = false;
+        let mut way = Way::new(&self.config, realm_of(&tgt), &server.realm);
         for _ in 0..MAX_REFERRALS {
             let here = realm_of(&tgt).to_owned();
-            let towards = here != server.realm && !ask_for_service;
-            let target = match towards {
-                true => Principal::krbtgt(here.clone(), &server.realm),
-                false => Principal { realm: here.clone(), ..server.clone() },
+            let next = way.next().filter(|_| here != server.realm && !ask_for_service);
+            let towards = next.is_some();
+            let target = match next {
+                Some(next) => Principal::krbtgt(here.clone(), next),
+                None => Principal { realm: here.clone(), ..server.clone() },
             };
             let mut options = TgsOptions::new(target.clone());
             options.kdc_options.set(KdcOptions::FORWARDABLE, tgt.flags.contains(TicketFlags::FORWARDABLE));
@@ -176,7 +182,7 @@ impl KdcClient {
                 Err(Error::Kerberos(hop_kerberos::Error::Kdc(error)))
                     if towards && error.code == ErrorCode::KDC_ERR_S_PRINCIPAL_UNKNOWN =>
                 {
-                    ask_for_service = true;
+                    ask_for_service = !way.is_unknown();
                     continue;
                 }
                 Err(Error::Kerberos(error)) => {
@@ -187,17 +193,25 @@ impl KdcClient {
             match outcome {
                 TgsOutcome::Ticket(credential) if towards => {
                     cache.store(credential.clone());
+                    way.reached(realm_of(&credential));
                     tgt = credential;
                 }
                 TgsOutcome::Ticket(credential) => {
                     cache.store(credential.clone());
                     return Ok(credential);
                 }
+                TgsOutcome::Referral { realm, .. } if towards && !way.allows(&realm) => {
+                    ask_for_service = !way.is_unknown();
+                }
                 TgsOutcome::Referral { tgt: next, realm } => {
                     if !seen.insert(realm) {
                         break;
                     }
+                    if towards {
+                        cache.store(next.clone());
+                    }
                     ask_for_service = !towards;
+                    way.reached(realm_of(&next));
                     tgt = next;
                 }
             }
@@ -283,18 +297,35 @@ impl KdcClient {
     ) -> Result<TgsOutcome, Error> {
         let defaults = self.defaults(realm_of(tgt))?;
         options.clock_skew = defaults.clock_skew;
-        options.encryption_types =
-            usable(defaults.default_tgs_enctypes.as_ref().or(defaults.permitted_enctypes.as_ref()));
-        let now = cache.kdc_time(SystemTime::now());
-        let mut machine = TgsExchange::new(tgt, options, now, &mut rand::rng())?;
-        let request = machine.poll_transmit().ok_or(hop_kerberos::Error::Usage("nothing to send"))?;
-        let reply = self.send(&request, &defaults).await?;
-        Ok(machine.handle_reply(&reply, cache.kdc_time(SystemTime::now()))?)
+        options.encryption_types = usable(&defaults, defaults.default_tgs_enctypes.as_ref());
+        let mut offset = cache.kdc_offset;
+        let mut told_by_kdc = false;
+        loop {
+            let now = || offset.map_or_else(SystemTime::now, |offset| offset.apply(SystemTime::now()));
+            let mut machine = TgsExchange::new(tgt, options.clone(), now(), &mut rand::rng())?;
+            let request = machine.poll_transmit().ok_or(hop_kerberos::Error::Usage("nothing to send"))?;
+            let reply = self.send(&request, &defaults).await?;
+            // One of the clocks was set since the cache was made: once more by the KDC's, which for this request alone
+            // is taken at its word.
+            let told = KdcError::parse(&reply).ok().filter(|error| {
+                error.code == ErrorCode::KRB_AP_ERR_SKEW && defaults.kdc_timesync && !told_by_kdc
+            });
+            match told {
+                Some(error) => {
+                    offset = Some(KdcOffset::between(SystemTime::now(), error.server_time));
+                    told_by_kdc = true;
+                }
+                None => return Ok(machine.handle_reply(&reply, now())?),
+            }
+        }
     }
 
     async fn send(&self, request: &Request, defaults: &LibDefaults) -> Result<Vec<u8>, Error> {
         let kdcs = self.locate(&request.realm).await?;
-        exchange(&request.realm, &kdcs, &request.bytes, defaults.udp_preference_limit, self.timing).await
+        let anchors = self.config.values(&["realms", &request.realm, "http_anchors"]);
+        let anchors: Vec<String> = anchors.into_iter().map(str::to_owned).collect();
+        let limit = defaults.udp_preference_limit;
+        exchange(&request.realm, &kdcs, &request.bytes, limit, &anchors, self.timing).await
     }
 
     pub(crate) fn defaults(&self, realm: &str) -> Result<LibDefaults, Error> {
@@ -309,11 +340,16 @@ fn realm_of(tgt: &Credential) -> &str {
     tgt.server.components.get(1).map_or("", String::as_str)
 }
 
-fn usable(configured: Option<&Vec<EncryptionType>>) -> Vec<EncryptionType> {
-    match configured {
-        Some(types) => types.iter().copied().filter(|etype| etype.is_supported()).collect(),
-        None => DEFAULT_ENCRYPTION_TYPES.to_vec(),
-    }
+/// The encryption types to ask for: those of the one list that the other permits. RC4 only where a list names it or
+/// `allow_weak_crypto` lets it in.
+fn usable(defaults: &LibDefaults, wanted: Option<&Vec<EncryptionType>>) -> Vec<EncryptionType> {
+    let permitted = defaults.permitted_enctypes.as_ref();
+    let mut types = wanted.or(permitted).cloned().unwrap_or_else(|| {
+        let rc4 = EncryptionType::from_number(23);
+        DEFAULT_ENCRYPTION_TYPES.into_iter().chain(defaults.allow_weak_crypto.then_some(rc4)).collect()
+    });
+    types.retain(|etype| etype.is_supported() && permitted.is_none_or(|list| list.contains(etype)));
+    types
 }
 
 /// A client's newest keys.
@@ -352,10 +388,13 @@ fn explain(
             (ErrorCode::KRB_AP_ERR_SKEW, ..) => Error::Skew { realm: client().realm, difference: None },
             (ErrorCode::KDC_ERR_PREAUTH_FAILED, Some(_), _) => wrong_proof(),
             (ErrorCode::KDC_ERR_C_PRINCIPAL_UNKNOWN, ..) => Error::UnknownClient { client: client() },
-            (ErrorCode::KDC_ERR_KEY_EXPIRED, ..) => Error::PasswordExpired { client: client() },
-            (ErrorCode::KDC_ERR_CLIENT_REVOKED | ErrorCode::KDC_ERR_NAME_EXP, ..) => {
-                Error::ClientRevoked { client: client() }
-            }
+            (
+                ErrorCode::KDC_ERR_KEY_EXPIRED
+                | ErrorCode::KDC_ERR_CLIENT_REVOKED
+                | ErrorCode::KDC_ERR_NAME_EXP
+                | ErrorCode::KDC_ERR_POLICY,
+                ..,
+            ) => account(kdc, client()).unwrap_or_else(|| Error::Kerberos(error.clone())),
             (ErrorCode::KDC_ERR_S_PRINCIPAL_UNKNOWN, _, Some(server)) => {
                 Error::UnknownServer { server: server.clone() }
             }
@@ -368,4 +407,22 @@ fn explain(
 
 fn apart(a: SystemTime, b: SystemTime) -> Duration {
     a.duration_since(b).unwrap_or_else(|negative| negative.duration())
+}
+
+/// Why the client's account is of no use.
+fn account(kdc: &KdcError, client: Principal) -> Option<Error> {
+    Some(match (kdc.nt_status(), kdc.code) {
+        (Some(NtStatus::PASSWORD_MUST_CHANGE), _) => Error::PasswordMustChange { client },
+        (Some(NtStatus::PASSWORD_EXPIRED), _) => Error::PasswordExpired { client },
+        (Some(NtStatus::ACCOUNT_LOCKED_OUT), _) => Error::AccountLocked { client },
+        (Some(NtStatus::ACCOUNT_DISABLED), _) => Error::AccountDisabled { client },
+        (Some(NtStatus::ACCOUNT_EXPIRED), _) => Error::AccountExpired { client },
+        (Some(NtStatus::INVALID_LOGON_HOURS), _) => Error::AccountRestricted { client, hours: true },
+        (Some(NtStatus::INVALID_WORKSTATION), _) => Error::AccountRestricted { client, hours: false },
+        (_, ErrorCode::KDC_ERR_KEY_EXPIRED) => Error::PasswordExpired { client },
+        (_, ErrorCode::KDC_ERR_CLIENT_REVOKED | ErrorCode::KDC_ERR_NAME_EXP) => {
+            Error::ClientRevoked { client }
+        }
+        _ => return None,
+    })
 }

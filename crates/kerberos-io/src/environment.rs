@@ -79,6 +79,10 @@ impl Environment {
         if let Some(wrong) = self.kdcs.iter().find(|kdc| KdcAddress::parse(kdc).is_none()) {
             return Err(Error::KdcAddress(wrong.clone()));
         }
+        let is_special = |c: char| c.is_whitespace() || c.is_control() || "{}[]=*\"#;".contains(c);
+        if let Some(wrong) = realm.filter(|realm| realm.is_empty() || realm.contains(is_special)) {
+            return Err(Error::RealmName(wrong.to_owned()));
+        }
         let mut text = String::new();
         if let Some(realm) = &self.realm {
             text.push_str(&format!("[libdefaults]\n default_realm = {realm}\n"));

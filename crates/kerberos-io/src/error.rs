@@ -98,6 +98,9 @@ pub enum Error {
     /// KDCs are named, but not for which realm.
     #[error("which realm are these kdcs of? name it")]
     KdcsWithoutRealm,
+    /// What is to be a realm's name is none.
+    #[error("{0:?} is no name of a realm")]
+    RealmName(String),
     /// What is to be a KDC's address is none.
     #[error("{0} is no address of a kdc: expected HOST, HOST:PORT or https://HOST/PATH")]
     KdcAddress(String),
@@ -169,7 +172,39 @@ pub enum Error {
         /// The client.
         client: Principal,
     },
-    /// The account is locked, disabled or has expired.
+    /// The password must be changed at the first login.
+    #[error("{client} must change the password first")]
+    PasswordMustChange {
+        /// The client.
+        client: Principal,
+    },
+    /// The account is locked after too many wrong passwords.
+    #[error("the account of {client} is locked after too many wrong passwords")]
+    AccountLocked {
+        /// The client.
+        client: Principal,
+    },
+    /// The account is disabled.
+    #[error("the account of {client} is disabled")]
+    AccountDisabled {
+        /// The client.
+        client: Principal,
+    },
+    /// The account has expired.
+    #[error("the account of {client} has expired")]
+    AccountExpired {
+        /// The client.
+        client: Principal,
+    },
+    /// The account may be used at other hours, or from other machines, only.
+    #[error("the account of {client} may not be used {}", if *.hours { "at this hour" } else { "from this machine" })]
+    AccountRestricted {
+        /// The client.
+        client: Principal,
+        /// Whether it is the hour, not the machine.
+        hours: bool,
+    },
+    /// The account is locked, disabled or has expired; the KDC does not say which.
     #[error("the account of {client} is locked, disabled or has expired")]
     ClientRevoked {
         /// The client.
@@ -239,6 +274,21 @@ pub enum AttemptError {
         /// The most that is read.
         limit: usize,
     },
+    /// The certificates that the KDC proxy's is to be checked with cannot be had.
+    #[error("http_anchors: {0}")]
+    Anchors(String),
+    /// The KDC proxy is not who it should be, or does not speak TLS.
+    #[error("tls: {0}")]
+    Tls(io::Error),
+    /// The KDC proxy does not speak HTTP.
+    #[error("http: {0}")]
+    Http(#[from] hyper::Error),
+    /// The KDC proxy refuses.
+    #[error("the kdc proxy answers with http status {0}")]
+    Status(u16),
+    /// The KDC proxy's answer cannot be understood.
+    #[error("the kdc proxy's answer: {0}")]
+    Proxy(hop_kerberos::Error),
     /// The KDC says that it cannot serve now.
     #[error("the kdc says that it is not available")]
     Unavailable,

@@ -16,10 +16,12 @@ pub mod fuzz;
 mod kept;
 mod keytab;
 mod names;
+mod proxy;
 mod renew;
 mod s4u;
 mod serve;
 mod transport;
+mod way;
 
 pub use ccache::kcm::KcmError;
 pub use ccache::{Ccache, Ccaches, DirCcache, FileCcache, KcmCcache, KeyringCcache, MemoryCcache};

@@ -2,7 +2,7 @@
 //!
 //! KDCs are tried in the order of the configuration, the next one beginning a second after the last, or as soon as
 //! that has failed; the first usable answer counts. Each is asked by UDP first, the request repeated, then by TCP;
-//! large requests, and those whose answer is too large for a datagram, go by TCP alone.
+//! large requests, and those whose answer is too large for a datagram, go by TCP alone. Proxies are asked by HTTPS.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use tokio::net::{TcpStream, UdpSocket};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::{AttemptError, Error};
+use crate::{AttemptError, Error, proxy};
 
 /// The longest answer that is read, in bytes. Real ones with large PACs stay far below.
-const MAX_MESSAGE: usize = 1024 * 1024;
+pub(crate) const MAX_MESSAGE: usize = 1024 * 1024;
 
 /// How long to wait for what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,20 +53,27 @@ pub(crate) async fn exchange(
     kdcs: &[KdcAddress],
     request: &[u8],
     udp_limit: usize,
+    anchors: &[String],
     timing: Timing,
 ) -> Result<Vec<u8>, Error> {
     if kdcs.is_empty() {
         return Err(Error::NoKdc { realm: realm.to_owned() });
     }
-    let request: Arc<[u8]> = request.into();
+    let asked: Arc<Asked> = Arc::new(Asked {
+        realm: realm.to_owned(),
+        request: request.to_vec(),
+        udp_limit,
+        anchors: anchors.to_vec(),
+        timing,
+    });
     let mut waiting = kdcs.iter().enumerate();
     let mut running = JoinSet::new();
     let mut attempts: Vec<Option<AttemptError>> = kdcs.iter().map(|_| None).collect();
     loop {
         let begun = match waiting.next() {
             Some((index, kdc)) => {
-                let (kdc, request) = (kdc.clone(), Arc::clone(&request));
-                running.spawn(async move { (index, attempt(&kdc, &request, udp_limit, timing).await) });
+                let (kdc, asked) = (kdc.clone(), Arc::clone(&asked));
+                running.spawn(async move { (index, attempt(&kdc, &asked).await) });
                 true
             }
             None => false,
@@ -81,7 +88,7 @@ pub(crate) async fn exchange(
         match finished {
             Some(Ok((_, Ok(answer)))) => return Ok(answer),
             Some(Ok((index, Err(error)))) => {
-                tracing::debug!(realm, kdc = %show(&kdcs[index]), %error, "kdc did not do");
+                tracing::debug!(realm, kdc = %kdcs[index], %error, "kdc did not do");
                 attempts[index] = Some(error);
             }
             Some(Err(_)) => {}
@@ -89,28 +96,36 @@ pub(crate) async fn exchange(
             None => break,
         }
     }
-    let attempts =
-        kdcs.iter().zip(attempts).filter_map(|(kdc, error)| error.map(|error| (show(kdc), error))).collect();
+    let attempts = kdcs
+        .iter()
+        .zip(attempts)
+        .filter_map(|(kdc, error)| error.map(|error| (kdc.to_string(), error)))
+        .collect();
     Err(Error::KdcUnreachable { realm: realm.to_owned(), attempts })
 }
 
-fn show(kdc: &KdcAddress) -> String {
-    match kdc.host.contains(':') {
-        true => format!("[{}]:{}", kdc.host, kdc.port),
-        false => format!("{}:{}", kdc.host, kdc.port),
-    }
+/// What all attempts have in common.
+struct Asked {
+    realm: String,
+    request: Vec<u8>,
+    udp_limit: usize,
+    anchors: Vec<String>,
+    timing: Timing,
 }
 
-/// One KDC: every address it has, UDP before TCP.
-async fn attempt(
-    kdc: &KdcAddress,
-    request: &[u8],
-    udp_limit: usize,
-    timing: Timing,
-) -> Result<Vec<u8>, AttemptError> {
+/// One KDC: every address it has, UDP before TCP; or a proxy, which has KDCs of its own.
+async fn attempt(kdc: &KdcAddress, asked: &Asked) -> Result<Vec<u8>, AttemptError> {
+    let Asked { realm, request, udp_limit, anchors, timing } = asked;
+    let timing = *timing;
+    if kdc.transport == Some(KdcTransport::Https) {
+        return match usable(proxy::exchange(kdc, realm, request, anchors, timing).await?)? {
+            Answer::Message(answer) => Ok(answer),
+            Answer::TooBigForUdp => Err(AttemptError::Unavailable),
+        };
+    }
     let addresses: Vec<SocketAddr> =
         tokio::net::lookup_host((kdc.host.as_str(), kdc.port)).await.map_err(AttemptError::Name)?.collect();
-    let by_udp = kdc.transport != Some(KdcTransport::Tcp) && request.len() <= udp_limit;
+    let by_udp = kdc.transport != Some(KdcTransport::Tcp) && request.len() <= *udp_limit;
     let by_tcp = kdc.transport != Some(KdcTransport::Udp);
     let mut last = AttemptError::Name(std::io::ErrorKind::NotFound.into());
     for address in addresses {

@@ -354,6 +354,10 @@ async fn kdcs_named_outside_of_files() {
     let mut cache = login(&client, "alice", PASSWORD).await.unwrap();
     let server = client.service_principal("HTTP", "servera.hop.test", &cache.principal);
     client.service_ticket(&mut cache, &server).await.unwrap();
+    for realm in ["", "A B", "A\n[realms]", "A}"] {
+        let wrong = Environment { realm: Some(realm.into()), ..environment.clone() };
+        assert!(matches!(wrong.load_config(), Err(Error::RealmName(_))), "{realm:?}");
+    }
     let wrong = Environment { kdcs: vec!["ftp://x".into()], ..environment };
     assert!(matches!(wrong.load_config(), Err(Error::KdcAddress(_))));
 }

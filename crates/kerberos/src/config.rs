@@ -4,10 +4,12 @@
 //! one, the first has precedence, unless a final marker (`*`) shuts later ones out altogether. Reading the files
 //! is the caller's business, as is expanding `%{uid}` and its like ([`expand`] does it from values it is given).
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::EncryptionType;
 
+mod paths;
 mod profile;
 mod values;
 
@@ -253,6 +255,7 @@ impl Config {
             permitted_enctypes: encryption_types("permitted_enctypes")?,
             default_tkt_enctypes: encryption_types("default_tkt_enctypes")?,
             default_tgs_enctypes: encryption_types("default_tgs_enctypes")?,
+            allow_weak_crypto: boolean("allow_weak_crypto", false)? || boolean("allow_rc4", false)?,
         })
     }
 }
@@ -299,6 +302,8 @@ pub struct LibDefaults {
     pub default_tkt_enctypes: Option<Vec<EncryptionType>>,
     /// Encryption types to ask for in a TGS request; `None` is the permitted ones.
     pub default_tgs_enctypes: Option<Vec<EncryptionType>>,
+    /// Whether RC4 may be used where no list says so (no); `allow_rc4` says the same.
+    pub allow_weak_crypto: bool,
 }
 
 /// `dns_canonicalize_hostname`.
@@ -323,6 +328,8 @@ pub struct KdcAddress {
     pub port: u16,
     /// The only transport to use, if one is named (`tcp/host`).
     pub transport: Option<KdcTransport>,
+    /// For a proxy: where on its host, from the slash on. Else empty.
+    pub path: String,
 }
 
 /// How a KDC is reached.
@@ -333,38 +340,77 @@ pub enum KdcTransport {
     Udp,
     /// A stream, each message after its length.
     Tcp,
+    /// A KDC proxy ([MS-KKDCP]).
+    Https,
 }
 
 impl KdcAddress {
     /// A KDC at this host and port, by any transport.
     pub fn new(host: impl Into<String>, port: u16) -> Self {
-        Self { host: host.into(), port, transport: None }
+        Self { host: host.into(), port, transport: None, path: String::new() }
     }
 
-    /// Reads `host`, `host:port`, `[v6]:port`, each with `tcp/` or `udp/` before it if wanted. Nothing for an
-    /// address that is reached through an HTTPS proxy or is not well formed.
+    /// Reads `host`, `host:port`, `[v6]:port`, each with `tcp/` or `udp/` before it if wanted, and a KDC proxy's
+    /// `https://host[:port][/path]`. Nothing for an address that is not well formed.
     pub fn parse(text: &str) -> Option<Self> {
+        if let Some(url) = strip_scheme(text) {
+            let (host, path) = url.split_at(url.find('/').unwrap_or(url.len()));
+            let (host, port) = host_and_port(host)?;
+            let path = if path.is_empty() { "/" } else { path };
+            let is_clean =
+                |text: &str| !text.contains(|c: char| c.is_whitespace() || c.is_control() || c == '#');
+            return (is_clean(host) && is_clean(path) && !host.contains('@')).then(|| Self {
+                host: host.to_owned(),
+                port: port.unwrap_or(443),
+                transport: Some(KdcTransport::Https),
+                path: path.to_owned(),
+            });
+        }
         let (transport, rest) = match text.split_once('/') {
             None => (None, text),
             Some(("tcp", rest)) => (Some(KdcTransport::Tcp), rest),
             Some(("udp", rest)) => (Some(KdcTransport::Udp), rest),
             Some(_) => return None,
         };
-        let (host, port) = match rest.strip_prefix('[') {
-            Some(bracketed) => {
-                let (host, tail) = bracketed.split_once(']')?;
-                (host, if tail.is_empty() { None } else { Some(tail.strip_prefix(':')?) })
-            }
-            None => match rest.rsplit_once(':') {
-                // more than one colon and no bracket: a bare IPv6 address
-                Some((host, _)) if host.contains(':') => (rest, None),
-                Some((host, port)) => (host, Some(port)),
-                None => (rest, None),
-            },
-        };
-        let port = port.map_or(Ok(88), str::parse).ok()?;
-        (!host.is_empty()).then(|| Self { host: host.to_owned(), port, transport })
+        let (host, port) = host_and_port(rest)?;
+        let port = port.unwrap_or(88);
+        Some(Self { host: host.to_owned(), port, transport, path: String::new() })
     }
+}
+
+impl fmt::Display for KdcAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.transport == Some(KdcTransport::Https) {
+            f.write_str("https://")?;
+        }
+        match self.host.contains(':') {
+            true => write!(f, "[{}]:{}{}", self.host, self.port, self.path),
+            false => write!(f, "{}:{}{}", self.host, self.port, self.path),
+        }
+    }
+}
+
+/// The rest of an `https` URL; schemes are of any case.
+fn strip_scheme(text: &str) -> Option<&str> {
+    let (scheme, rest) = text.split_once("://")?;
+    scheme.eq_ignore_ascii_case("https").then_some(rest)
+}
+
+fn host_and_port(text: &str) -> Option<(&str, Option<u16>)> {
+    let (host, port) = match text.strip_prefix('[') {
+        Some(bracketed) => {
+            let (host, tail) = bracketed.split_once(']')?;
+            (host, if tail.is_empty() { None } else { Some(tail.strip_prefix(':')?) })
+        }
+        None => match text.rsplit_once(':') {
+            // more than one colon and no bracket: a bare IPv6 address
+            Some((host, _)) if host.contains(':') => (text, None),
+            Some((host, port)) => (host, Some(port)),
+            None => (text, None),
+        },
+    };
+    let port = port.map(str::parse).transpose().ok()?;
+    (!host.is_empty()).then_some((host, port))
 }
 
 /// What `%{…}` in file names stands for.

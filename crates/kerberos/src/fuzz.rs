@@ -12,7 +12,7 @@ use crate::ccache::CredentialCache;
 use crate::config::{Config, Include};
 use crate::kdc::{Entry, Kdc, MemoryDatabase, Policy};
 use crate::keytab::Keytab;
-use crate::{KdcError, Principal, asn1};
+use crate::{KdcError, Principal, asn1, proxy};
 
 pub use messages::{fuzz_gss_checksum, fuzz_gss_token, fuzz_message, fuzz_principal};
 
@@ -44,6 +44,17 @@ pub fn fuzz_krb5_conf(data: &[u8]) {
         let _ = config.defaults(config.default_realm());
         let _ = config.host_realm("a.b.hop.test");
         config.realms().into_iter().for_each(|realm| drop((config.kdcs(realm), config.auth_to_local(realm))));
+    }
+}
+
+/// What a KDC proxy sends holds the same message after it was wrapped again.
+pub fn fuzz_kdc_proxy(data: &[u8]) {
+    if let Ok((message, realm)) = proxy::unwrap(data) {
+        let again = proxy::wrap(&message, realm.as_deref().unwrap_or_default());
+        assert_eq!(
+            again.and_then(|bytes| proxy::unwrap(&bytes)),
+            Ok((message, realm.filter(|r| !r.is_empty())))
+        );
     }
 }
 

@@ -21,7 +21,9 @@ pub mod gss;
 pub mod kdc;
 pub mod keytab;
 mod krb_cred;
+mod nt_status;
 mod principal;
+pub mod proxy;
 pub mod replay;
 #[cfg(test)]
 mod testing;
@@ -34,5 +36,6 @@ pub use error::Error;
 pub use error_code::{ErrorCode, KdcError};
 pub use flags::{ApOptions, KdcOptions, TicketFlags};
 pub use krb_cred::KrbCred;
+pub use nt_status::NtStatus;
 pub use principal::{NameType, Principal, PrincipalError};
 pub use ticket::{EncTicketPart, EncryptedData, Ticket};

@@ -9,6 +9,7 @@ use hop_kerberos_io::{Ccache, Error as KerberosError};
 use serde_json::{Value, json};
 
 use super::{Cache, describe, period, show};
+use crate::advice;
 use crate::domain::Domain;
 
 /// List your tickets.
@@ -28,20 +29,15 @@ pub struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     let (_, _, caches) = arguments.cache.open(&Domain::default(), None)?;
     let primary = caches.default_cache()?;
+    let all = if arguments.all { caches.collection(caches.default_name())? } else { vec![primary.clone()] };
     let mut listed = Vec::new();
-    if arguments.all {
-        for cache in caches.collection(caches.default_name())? {
-            match cache.load() {
-                Ok(content) => listed.push((cache, content)),
-                // An empty place, or gone since.
-                Err(KerberosError::NoCcache { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-    } else {
-        match primary.load() {
-            Ok(content) => listed.push((primary.clone(), content)),
-            Err(KerberosError::NoCcache { .. }) if arguments.json => {}
+    for cache in all {
+        match cache.load() {
+            Ok(content) => listed.push((cache, content)),
+            // An empty place of the collection, or gone since.
+            Err(KerberosError::NoCcache { .. }) if arguments.all || arguments.json => {}
+            // One that is damaged does not hide the others.
+            Err(error) if arguments.all => drop(advice::fail(1, &error)),
             Err(error) => return Err(error.into()),
         }
     }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use hop_kerberos::ccache::CredentialCache;
 use hop_kerberos::{Credential, Principal};
+use hop_secret::SecretBytes;
 
 use crate::Error;
 use crate::files::{Lock, open_locked, read_open, replace};
@@ -98,12 +99,13 @@ impl FileCcache {
 
     fn parse(&self, file: &mut std::fs::File) -> Result<CredentialCache, Error> {
         let bytes = read_open(file, MAX_FILE).map_err(|error| Error::io(&self.path, error))?;
-        CredentialCache::parse(&bytes).map_err(|source| Error::Ccache { name: self.name(), source })
+        let bytes = SecretBytes::new(bytes);
+        CredentialCache::parse(bytes.expose()).map_err(|source| Error::Ccache { name: self.name(), source })
     }
 
     fn write(&self, cache: &CredentialCache) -> Result<(), Error> {
         let bytes = cache.to_bytes().map_err(|source| Error::Ccache { name: self.name(), source })?;
-        replace(&self.path, &bytes).map_err(|error| Error::io(&self.path, error))
+        replace(&self.path, SecretBytes::new(bytes).expose()).map_err(|error| Error::io(&self.path, error))
     }
 
     fn failed(&self, error: std::io::Error) -> Error {

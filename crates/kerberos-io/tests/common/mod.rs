@@ -1,6 +1,8 @@
 //! A realm on loopback for the tests: our KDC, a krb5.conf, and MIT's programs where they are installed.
 #![allow(dead_code, clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
 
+pub mod mit;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

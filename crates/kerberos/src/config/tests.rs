@@ -177,3 +177,31 @@ fn expansion() {
     assert!(expand("%{uid", &values).is_err());
     assert!(expand("%{LIBDIR}", &values).is_err());
 }
+
+#[test]
+fn kdc_addresses_of_every_form() {
+    for (text, shown, transport) in [
+        ("kdc", "kdc:88", None),
+        ("tcp/kdc:750", "kdc:750", Some(KdcTransport::Tcp)),
+        ("[::1]:750", "[::1]:750", None),
+        ("https://proxy.hop.test/KdcProxy", "https://proxy.hop.test:443/KdcProxy", Some(KdcTransport::Https)),
+        ("HTTPS://proxy:8443", "https://proxy:8443/", Some(KdcTransport::Https)),
+        ("https://[::1]:8443/a/b?c", "https://[::1]:8443/a/b?c", Some(KdcTransport::Https)),
+    ] {
+        let address = KdcAddress::parse(text).unwrap();
+        assert_eq!((address.to_string().as_str(), address.transport), (shown, transport), "{text}");
+    }
+    for wrong in [
+        "",
+        "http://x/",
+        "https://",
+        "https:///x",
+        "https://h:99999/",
+        "https://u@h/",
+        "kdc:x",
+        "[::1",
+        "ftp/x",
+    ] {
+        assert_eq!(KdcAddress::parse(wrong), None, "{wrong}");
+    }
+}

@@ -49,7 +49,7 @@ pub fn fuzz_message(data: &[u8]) {
         Some(29) => asn1_round_trip::<asn1::EncKrbCredPart>(data),
         Some(30) => {
             asn1_round_trip::<asn1::KrbError>(data);
-            let _ = KdcError::parse(data);
+            let _ = KdcError::parse(data).map(|error| error.nt_status());
         }
         _ => {
             asn1_round_trip::<asn1::EtypeInfo2>(data);

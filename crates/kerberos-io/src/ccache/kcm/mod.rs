@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use hop_kerberos::ccache::{CcacheError, CredentialCache, KdcOffset, encode_credential, encode_principal};
 use hop_kerberos::{Credential, Principal};
+use hop_secret::SecretBytes;
 
 use crate::Error;
 pub(crate) use protocol::Answer;
@@ -219,7 +220,7 @@ impl KcmCcache {
         Request::new(operation).name(&self.name)
     }
 
-    fn call(&self, daemon: &mut Daemon<'_>, request: &Request) -> Result<Vec<u8>, Error> {
+    fn call(&self, daemon: &mut Daemon<'_>, request: &Request) -> Result<SecretBytes, Error> {
         daemon.call(request).map_err(|error| match is_missing(&error) {
             true => Error::NoCcache { name: self.name() },
             false => error,
@@ -278,7 +279,7 @@ impl<'a> Daemon<'a> {
     }
 
     /// Asks, and gives the operation's answer back, its status included and found to be good.
-    fn call(&mut self, request: &Request) -> Result<Vec<u8>, Error> {
+    fn call(&mut self, request: &Request) -> Result<SecretBytes, Error> {
         let answer = self.exchange(request.message())?;
         self.read(&answer, |_| Ok(()))?;
         Ok(answer)
@@ -286,20 +287,21 @@ impl<'a> Daemon<'a> {
 
     fn read<T>(
         &self,
-        answer: &[u8],
+        answer: &SecretBytes,
         what: impl FnOnce(&Answer<'_>) -> Result<T, KcmError>,
     ) -> Result<T, Error> {
-        Answer::parse(answer).and_then(|answer| what(&answer)).map_err(|source| self.failed(source))
+        Answer::parse(answer.expose()).and_then(|answer| what(&answer)).map_err(|source| self.failed(source))
     }
 
-    fn exchange(&mut self, message: &[u8]) -> Result<Vec<u8>, Error> {
+    fn exchange(&mut self, message: &[u8]) -> Result<SecretBytes, Error> {
         let path = self.path;
         let io = |error: io::Error| match error.kind() {
             io::ErrorKind::WouldBlock => Error::io(path, io::ErrorKind::TimedOut.into()),
             _ => Error::io(path, error),
         };
         let length = u32::try_from(message.len()).map_err(|error| io(io::Error::other(error)))?;
-        self.stream.write_all(&[&length.to_be_bytes(), message].concat()).map_err(io)?;
+        let message = SecretBytes::new([&length.to_be_bytes(), message].concat());
+        self.stream.write_all(message.expose()).map_err(io)?;
         let mut number = || {
             let mut bytes = [0; 4];
             self.stream.read_exact(&mut bytes).map(|()| u32::from_be_bytes(bytes)).map_err(io)
@@ -314,7 +316,7 @@ impl<'a> Daemon<'a> {
             return Err(io(io::ErrorKind::UnexpectedEof.into()));
         }
         match status {
-            0 => Ok(answer),
+            0 => Ok(answer.into()),
             status => Err(self.failed(KcmError::Refused(status.cast_signed()))),
         }
     }

@@ -6,6 +6,7 @@
 
 use hop_kerberos::ccache::{CcacheError, decode_credential, decode_principal};
 use hop_kerberos::{Credential, Principal};
+use hop_secret::SecretBytes;
 
 /// The longest answer that is read, in bytes: MIT's limit.
 pub(crate) const MAX_ANSWER: usize = 10 * 1024 * 1024;
@@ -139,6 +140,13 @@ impl Request {
     /// The message without the length that goes before it.
     pub(crate) fn message(&self) -> &[u8] {
         &self.bytes
+    }
+}
+
+/// There may be a session key in it.
+impl Drop for Request {
+    fn drop(&mut self) {
+        drop(SecretBytes::new(std::mem::take(&mut self.bytes)));
     }
 }
 

@@ -15,6 +15,7 @@ use hop_kerberos::ccache::{
     CcacheError, CredentialCache, decode_credential, decode_principal, encode_credential, encode_principal,
 };
 use hop_kerberos::{Credential, Principal};
+use hop_secret::SecretBytes;
 use keyutils::keytypes::{BigKey, User};
 use keyutils::{Keyring, SpecialKeyring};
 use nix::libc;
@@ -154,7 +155,8 @@ impl KeyringCcache {
         };
         let damaged = |source: CcacheError| Error::Ccache { name: self.name(), source };
         let principal = decode_principal(&content.principal.unwrap_or_default()).map_err(damaged)?;
-        let entries = content.entries.iter().map(|bytes| decode_credential(bytes)).collect::<Result<_, _>>();
+        let entries =
+            content.entries.iter().map(|bytes| decode_credential(bytes.expose())).collect::<Result<_, _>>();
         let mut cache = CredentialCache::from_entries(principal, entries.map_err(damaged)?);
         cache.kdc_offset = content.offset.as_deref().and_then(decode_offset);
         Ok(cache)
@@ -352,7 +354,7 @@ fn set_primary(collection: &mut Keyring, cache: &str) -> io::Result<()> {
 struct Content {
     principal: Option<Vec<u8>>,
     offset: Option<Vec<u8>>,
-    entries: Vec<Vec<u8>>,
+    entries: Vec<SecretBytes>,
 }
 
 fn read_all(keyring: &Keyring) -> io::Result<Content> {
@@ -363,7 +365,7 @@ fn read_all(keyring: &Keyring) -> io::Result<Content> {
             Ok((name, payload)) => match name.as_str() {
                 PRINCIPAL => content.principal = Some(payload),
                 OFFSET => content.offset = Some(payload),
-                _ => content.entries.push(payload),
+                _ => content.entries.push(payload.into()),
             },
             // Tickets leave the keyring when they expire.
             Err(error) if is_gone(error.0) => {}
@@ -376,7 +378,7 @@ fn read_all(keyring: &Keyring) -> io::Result<Content> {
 /// A credential, ready to become a key.
 struct Entry {
     name: String,
-    payload: Vec<u8>,
+    payload: SecretBytes,
     end: SystemTime,
 }
 
@@ -384,7 +386,7 @@ impl Entry {
     fn new(credential: &Credential) -> Result<Self, CcacheError> {
         Ok(Self {
             name: credential.server.to_string(),
-            payload: encode_credential(credential)?,
+            payload: encode_credential(credential)?.into(),
             end: credential.end_time,
         })
     }
@@ -395,7 +397,7 @@ impl Entry {
         let big = match anchor {
             // Programs from before big keys may come by.
             Anchor::Legacy => None,
-            _ => match keyring.add_key::<BigKey, _, _>(name, self.payload.as_slice()) {
+            _ => match keyring.add_key::<BigKey, _, _>(name, self.payload.expose().as_slice()) {
                 Ok(key) => Some(key),
                 Err(error) if matches!(error.0, libc::EINVAL | libc::ENODEV) => None,
                 Err(error) => return Err(os(error)),
@@ -403,7 +405,7 @@ impl Entry {
         };
         let mut key = match big {
             Some(key) => key,
-            None => keyring.add_key::<User, _, _>(name, self.payload.as_slice()).map_err(os)?,
+            None => keyring.add_key::<User, _, _>(name, self.payload.expose().as_slice()).map_err(os)?,
         };
         if let Ok(left) = self.end.duration_since(SystemTime::now())
             && left >= Duration::from_secs(1)
