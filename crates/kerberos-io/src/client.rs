@@ -21,7 +21,7 @@ use crate::transport::{Timing, exchange};
 use crate::{Environment, Error};
 
 /// How many realms a request may be passed on through.
-const MAX_REFERRALS: usize = 10;
+pub(crate) const MAX_REFERRALS: usize = 10;
 /// A difference of clocks below this is due to KerberosTime having whole seconds.
 const SAME_TIME: Duration = Duration::from_secs(2);
 
@@ -239,7 +239,7 @@ impl KdcClient {
     }
 
     /// The ticket-granting ticket to begin with: the service's realm's own if there is one, else the client's.
-    fn nearest_tgt(
+    pub(crate) fn nearest_tgt(
         &self,
         cache: &CredentialCache,
         realm: &str,
@@ -289,7 +289,7 @@ impl KdcClient {
 }
 
 /// The realm whose ticket-granting service a ticket is for.
-fn realm_of(tgt: &Credential) -> &str {
+pub(crate) fn realm_of(tgt: &Credential) -> &str {
     tgt.server.components.get(1).map_or("", String::as_str)
 }
 
@@ -315,7 +315,7 @@ fn keys_of(keytab: &Keytab, client: &Principal) -> Result<Vec<EncryptionKey>, Er
 }
 
 /// What an error of the protocol means for who asked.
-fn explain(
+pub(crate) fn explain(
     error: hop_kerberos::Error,
     client: &Principal,
     server: Option<&Principal>,

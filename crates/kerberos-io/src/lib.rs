@@ -17,6 +17,7 @@ mod kept;
 mod keytab;
 mod names;
 mod renew;
+mod s4u;
 mod serve;
 mod transport;
 

@@ -63,6 +63,9 @@ pub(crate) mod pa {
     pub(crate) const TGS_REQ: i32 = 1;
     pub(crate) const ENC_TIMESTAMP: i32 = 2;
     pub(crate) const ETYPE_INFO2: i32 = 19;
+    pub(crate) const FOR_USER: i32 = 129;
+    pub(crate) const S4U_X509_USER: i32 = 130;
+    pub(crate) const PAC_OPTIONS: i32 = 167;
 }
 
 #[derive(AsnType, Clone, Debug, Decode, Encode, PartialEq, Eq)]
@@ -411,6 +414,15 @@ pub(crate) struct KrbError {
     pub e_text: Option<KerberosString>,
     #[rasn(tag(explicit(12)))]
     pub e_data: Option<OctetString>,
+}
+
+/// KERB-ERROR-DATA ([MS-KILE] 2.2.2).
+#[derive(AsnType, Clone, Debug, Decode, Encode, PartialEq, Eq)]
+pub(crate) struct KerbErrorData {
+    #[rasn(tag(explicit(1)))]
+    pub data_type: i32,
+    #[rasn(tag(explicit(2)))]
+    pub data_value: Option<OctetString>,
 }
 
 #[derive(AsnType, Clone, Debug, Decode, Encode, PartialEq, Eq)]

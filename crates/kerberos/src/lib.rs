@@ -23,6 +23,7 @@ pub mod keytab;
 mod krb_cred;
 mod principal;
 pub mod replay;
+mod s4u;
 #[cfg(test)]
 mod testing;
 mod ticket;

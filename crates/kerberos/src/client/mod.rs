@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 use rand_core::CryptoRng;
 
 pub use as_exchange::{AsExchange, AsOptions, AsOutcome, ClientSecret};
-pub use tgs_exchange::{TgsExchange, TgsOptions, TgsOutcome};
+pub use tgs_exchange::{OnBehalf, TgsExchange, TgsOptions, TgsOutcome};
 
 use crate::{EncryptionType, asn1};
 
