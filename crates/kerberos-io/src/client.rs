@@ -23,7 +23,7 @@ use crate::way::Way;
 use crate::{Environment, Error};
 
 /// How many requests the way through other realms may take.
-const MAX_REFERRALS: usize = 20;
+pub(crate) const MAX_REFERRALS: usize = 20;
 /// A difference of clocks below this is due to KerberosTime having whole seconds.
 const SAME_TIME: Duration = Duration::from_secs(2);
 
@@ -253,7 +253,7 @@ impl KdcClient {
     }
 
     /// The ticket-granting ticket to begin with: the service's realm's own if there is one, else the client's.
-    fn nearest_tgt(
+    pub(crate) fn nearest_tgt(
         &self,
         cache: &CredentialCache,
         realm: &str,
@@ -282,11 +282,6 @@ impl KdcClient {
             .ok_or(hop_kerberos::Error::Usage("not a request to a KDC"))?;
         let defaults = self.defaults(&realm)?;
         self.send(&Request { realm, bytes: request.to_vec() }, &defaults).await
-    }
-
-    /// A client's own ticket-granting ticket, current.
-    pub(crate) fn own_tgt(&self, cache: &CredentialCache) -> Result<Credential, Error> {
-        self.nearest_tgt(cache, &cache.principal.realm, cache.kdc_time(SystemTime::now()))
     }
 
     pub(crate) async fn ask(
@@ -336,7 +331,7 @@ impl KdcClient {
 }
 
 /// The realm whose ticket-granting service a ticket is for.
-fn realm_of(tgt: &Credential) -> &str {
+pub(crate) fn realm_of(tgt: &Credential) -> &str {
     tgt.server.components.get(1).map_or("", String::as_str)
 }
 
@@ -367,7 +362,7 @@ fn keys_of(keytab: &Keytab, client: &Principal) -> Result<Vec<EncryptionKey>, Er
 }
 
 /// What an error of the protocol means for who asked.
-fn explain(
+pub(crate) fn explain(
     error: hop_kerberos::Error,
     client: &Principal,
     server: Option<&Principal>,

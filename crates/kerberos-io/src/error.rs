@@ -7,7 +7,7 @@ use std::time::Duration;
 use hop_kerberos::ccache::CcacheError;
 use hop_kerberos::config::ConfigError;
 use hop_kerberos::keytab::KeytabError;
-use hop_kerberos::{ErrorCode, KdcError, Principal};
+use hop_kerberos::{ErrorCode, Principal};
 
 use crate::ccache::kcm::KcmError;
 
@@ -22,22 +22,6 @@ pub enum Error {
         path: PathBuf,
         /// What the system says.
         source: io::Error,
-    },
-    /// The domain does not let a service act for a user at a target ([MS-SFU]).
-    #[error("the domain refuses {service} a ticket for {target} in the name of {client}: {source}")]
-    DelegationRefused {
-        /// Who asked.
-        service: Box<Principal>,
-        /// In whose name.
-        client: Box<Principal>,
-        /// For what.
-        target: Box<Principal>,
-        /// The KDC's code.
-        code: ErrorCode,
-        /// The Windows status behind it, if the KDC says it.
-        status: Option<u32>,
-        /// The KDC's answer.
-        source: Box<KdcError>,
     },
     /// None of the files that `KRB5_CONFIG` names exists.
     #[error("no configuration file: {0}")]
@@ -234,6 +218,22 @@ pub enum Error {
         /// The service.
         server: Principal,
     },
+    /// The KDC does not let a service act in a user's name.
+    #[error("the kdc refuses {service} a ticket for {target} in the name of {user}: {code}{}", more(.text, .status))]
+    DelegationRefused {
+        /// The code: KDC_ERR_BADOPTION most often, whatever the reason.
+        code: ErrorCode,
+        /// The NTSTATUS beside it, from KDCs of Windows ([MS-KILE] 2.2.1).
+        status: Option<u32>,
+        /// The KDC's own words.
+        text: Option<String>,
+        /// The service that asks.
+        service: Box<Principal>,
+        /// In whose name.
+        user: Box<Principal>,
+        /// For which service: the one that asks itself in case of S4U2Self.
+        target: Box<Principal>,
+    },
     /// Our clock and the KDC's are too far apart.
     #[error("the clocks of this machine and of the kdc of {realm} differ too much")]
     Skew {
@@ -298,6 +298,18 @@ impl Error {
     pub(crate) fn io(path: &Path, source: io::Error) -> Self {
         Self::Io { path: path.to_owned(), source }
     }
+}
+
+/// The words are unauthenticated and from the network: quoted and cut.
+fn more(text: &Option<String>, status: &Option<u32>) -> String {
+    let mut more = String::new();
+    if let Some(text) = text.as_ref().filter(|text| !text.is_empty()) {
+        more.push_str(&format!(" {:?}", text.chars().take(200).collect::<String>()));
+    }
+    if let Some(status) = status {
+        more.push_str(&format!(" (status 0x{status:08x})"));
+    }
+    more
 }
 
 fn failures(attempts: &[(String, AttemptError)]) -> String {

@@ -64,38 +64,8 @@ pub(crate) mod pa {
     pub(crate) const ENC_TIMESTAMP: i32 = 2;
     pub(crate) const ETYPE_INFO2: i32 = 19;
     pub(crate) const FOR_USER: i32 = 129;
+    pub(crate) const S4U_X509_USER: i32 = 130;
     pub(crate) const PAC_OPTIONS: i32 = 167;
-    /// Bit 3 of PA-PAC-OPTIONS.
-    pub(crate) const RESOURCE_BASED_CONSTRAINED_DELEGATION: u32 = 1 << 28;
-}
-
-/// PA-FOR-USER ([MS-SFU] 2.2.1).
-#[derive(AsnType, Clone, Debug, Decode, Encode, PartialEq, Eq)]
-pub(crate) struct PaForUser {
-    #[rasn(tag(explicit(0)))]
-    pub user_name: PrincipalName,
-    #[rasn(tag(explicit(1)))]
-    pub user_realm: KerberosString,
-    #[rasn(tag(explicit(2)))]
-    pub cksum: Checksum,
-    #[rasn(tag(explicit(3)))]
-    pub auth_package: KerberosString,
-}
-
-/// PA-PAC-OPTIONS ([MS-KILE] 2.2.10).
-#[derive(AsnType, Clone, Debug, Decode, Encode, PartialEq, Eq)]
-pub(crate) struct PaPacOptions {
-    #[rasn(tag(explicit(0)))]
-    pub flags: KerberosFlags,
-}
-
-/// KERB-ERROR-DATA ([MS-KILE] 2.2.1): what Active Directory adds to a KRB-ERROR.
-#[derive(AsnType, Clone, Debug, Decode, Encode, PartialEq, Eq)]
-pub(crate) struct KerbErrorData {
-    #[rasn(tag(explicit(1)))]
-    pub data_type: i32,
-    #[rasn(tag(explicit(2)))]
-    pub data_value: Option<OctetString>,
 }
 
 #[derive(AsnType, Clone, Debug, Decode, Encode, PartialEq, Eq)]
@@ -444,6 +414,15 @@ pub(crate) struct KrbError {
     pub e_text: Option<KerberosString>,
     #[rasn(tag(explicit(12)))]
     pub e_data: Option<OctetString>,
+}
+
+/// KERB-ERROR-DATA ([MS-KILE] 2.2.2).
+#[derive(AsnType, Clone, Debug, Decode, Encode, PartialEq, Eq)]
+pub(crate) struct KerbErrorData {
+    #[rasn(tag(explicit(1)))]
+    pub data_type: i32,
+    #[rasn(tag(explicit(2)))]
+    pub data_value: Option<OctetString>,
 }
 
 #[derive(AsnType, Clone, Debug, Decode, Encode, PartialEq, Eq)]

@@ -25,6 +25,7 @@ mod nt_status;
 mod principal;
 pub mod proxy;
 pub mod replay;
+mod s4u;
 #[cfg(test)]
 mod testing;
 mod ticket;

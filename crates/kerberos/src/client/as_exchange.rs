@@ -322,7 +322,7 @@ impl AsExchange {
         let client = if canonical { reply.client.clone() } else { self.options.client.clone() };
         let server = self.server();
         let credential =
-            reply.credential(plain.expose(), &Expected { nonce: self.nonce, client: &client }, now)?;
+            reply.credential(plain.expose(), &Expected { nonce: self.nonce, client: Some(&client) }, now)?;
         let both_tgs = server.is_krbtgt() && credential.server.is_krbtgt();
         if credential.server != server && !(canonical && both_tgs) {
             return Err(Error::ReplyMismatch(format!("a ticket for {}, not {server}", credential.server)));

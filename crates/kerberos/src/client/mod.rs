@@ -5,7 +5,6 @@
 
 mod as_exchange;
 mod reply;
-pub(crate) mod s4u;
 #[cfg(test)]
 mod tests;
 mod tgs_exchange;
@@ -15,8 +14,7 @@ use std::time::{Duration, SystemTime};
 use rand_core::CryptoRng;
 
 pub use as_exchange::{AsExchange, AsOptions, AsOutcome, ClientSecret};
-pub use s4u::OnBehalfOf;
-pub use tgs_exchange::{TgsExchange, TgsOptions, TgsOutcome};
+pub use tgs_exchange::{OnBehalf, TgsExchange, TgsOptions, TgsOutcome};
 
 use crate::{EncryptionType, asn1};
 

@@ -17,7 +17,8 @@ pub(super) struct Reply {
 /// What the reply's opened part must agree with.
 pub(super) struct Expected<'a> {
     pub nonce: u32,
-    pub client: &'a Principal,
+    /// Whom the ticket names; none where the caller has looked at that already.
+    pub client: Option<&'a Principal>,
 }
 
 /// Reads a reply of the wanted kind, or the KDC's error.
@@ -59,8 +60,8 @@ impl Reply {
         if asn1::low32(part.nonce) != expected.nonce {
             return Err(Error::ReplyMismatch("its nonce is not the request's".to_owned()));
         }
-        if self.client != *expected.client {
-            return Err(Error::ReplyMismatch(format!("it is for {}, not {}", self.client, expected.client)));
+        if let Some(client) = expected.client.filter(|client| **client != self.client) {
+            return Err(Error::ReplyMismatch(format!("it is for {}, not {client}", self.client)));
         }
         let server = asn1::principal(&part.sname, &part.srealm)?;
         if server != self.ticket.server {

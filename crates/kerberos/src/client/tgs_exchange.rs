@@ -1,15 +1,15 @@
-//! The TGS exchange (RFC 4120 3.3): tickets for services, and forwarded TGTs.
+//! The TGS exchange (RFC 4120 3.3): tickets for services, forwarded TGTs, and tickets in a user's name ([MS-SFU]).
 
 use std::time::{Duration, SystemTime};
 
 use rand_core::CryptoRng;
 
 use super::reply::{self, Expected};
-use super::s4u::OnBehalfOf;
 use super::{DEFAULT_ENCRYPTION_TYPES, Request, nonce, whole_seconds};
 use crate::ap::{Authenticator, Checksum, DEFAULT_CLOCK_SKEW, make_ap_req};
 use crate::asn1::{self, decode, encode, pa};
 use crate::crypto::KeyUsage;
+use crate::s4u::{self, ForUser, PacOptions, X509User};
 use crate::{
     ApOptions, Credential, EncryptionKey, EncryptionType, Error, HostAddress, KdcOptions, NameType,
     Principal, TicketFlags,
@@ -33,9 +33,21 @@ pub struct TgsOptions {
     /// Further tickets in DER, as user-to-user and S4U2Proxy need them.
     pub additional_tickets: Vec<Vec<u8>>,
     /// In whose name, if not the TGT's client's.
-    pub on_behalf_of: Option<OnBehalfOf>,
+    pub on_behalf: Option<OnBehalf>,
     /// How far the clocks may be apart.
     pub clock_skew: Duration,
+}
+
+/// A request in a user's name by a service that the user's password or ticket was not given to ([MS-SFU] 1.3.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OnBehalf {
+    /// S4U2Self: a ticket that names this user, for the service that asks.
+    User(Principal),
+    /// S4U2Proxy: a ticket for another service, for the user who showed the ticket in `additional_tickets`.
+    Evidence {
+        /// Whom that ticket names.
+        client: Principal,
+    },
 }
 
 impl TgsOptions {
@@ -49,24 +61,26 @@ impl TgsOptions {
             encryption_types: DEFAULT_ENCRYPTION_TYPES.to_vec(),
             addresses: Vec::new(),
             additional_tickets: Vec::new(),
-            on_behalf_of: None,
+            on_behalf: None,
             clock_skew: DEFAULT_CLOCK_SKEW,
         }
     }
 
-    /// S4U2Self: a ticket to the service itself in a user's name. Forwardable if the domain trusts the service with
-    /// protocol transition, and then good as evidence.
-    pub fn s4u2self(service: Principal, user: Principal) -> Self {
-        Self { on_behalf_of: Some(OnBehalfOf::User(user)), ..Self::new(service) }
+    /// S4U2Self ([MS-SFU] 3.1.5.1.1): a ticket that names `user`, for `service`, which is the one that asks.
+    pub fn s4u2self(user: Principal, service: Principal) -> Self {
+        Self { on_behalf: Some(OnBehalf::User(user)), ..Self::new(service) }
     }
 
-    /// S4U2Proxy: a ticket to a target in the name of the client of an evidence ticket.
-    pub fn s4u2proxy(target: Principal, evidence: &Credential) -> Self {
-        let mut options = Self::new(target);
-        options.kdc_options |= KdcOptions::CNAME_IN_ADDL_TKT;
-        options.additional_tickets = vec![evidence.ticket.clone()];
-        options.on_behalf_of = Some(OnBehalfOf::Evidence { client: evidence.client.clone() });
-        options
+    /// S4U2Proxy ([MS-SFU] 3.1.5.1.2): a ticket for `target` that names whom the evidence, a ticket for the service
+    /// that asks, names.
+    pub fn s4u2proxy(evidence: &Credential, target: Principal) -> Self {
+        let options = Self::new(target);
+        Self {
+            kdc_options: options.kdc_options | KdcOptions::CNAME_IN_ADDL_TKT,
+            additional_tickets: vec![evidence.ticket.clone()],
+            on_behalf: Some(OnBehalf::Evidence { client: evidence.client.clone() }),
+            ..options
+        }
     }
 
     /// A TGT to forward to another host (RFC 4120 2.6), itself forwardable.
@@ -142,8 +156,11 @@ impl TgsExchange {
         let ap_req =
             make_ap_req(tgt, ApOptions::empty(), &authenticator, KeyUsage::TGS_REQ_AUTHENTICATOR, rng)?;
         let mut padata = vec![asn1::PaData { padata_type: pa::TGS_REQ, padata_value: ap_req.into() }];
-        if let Some(other) = &options.on_behalf_of {
-            padata.push(other.padata(&tgt.session_key)?);
+        match &options.on_behalf {
+            None => {}
+            Some(OnBehalf::User(user)) => padata
+                .extend([X509User::padata(user, nonce, &subkey)?, ForUser::padata(user, &tgt.session_key)?]),
+            Some(OnBehalf::Evidence { .. }) => padata.push(PacOptions::resource_based()?),
         }
         let request = asn1::TgsReq(asn1::KdcReq {
             pvno: 5,
@@ -182,18 +199,43 @@ impl TgsExchange {
             .subkey
             .decrypt(KeyUsage::TGS_REP_SUBKEY, cipher, "TGS-REP")
             .or_else(|_| self.session_key.decrypt(KeyUsage::TGS_REP_SESSION_KEY, cipher, "TGS-REP"))?;
-        // The way to another realm is still the requester's own. An enterprise name comes back as the account's.
-        let is_own = reply.ticket.server.is_krbtgt();
-        let client = match &self.options.on_behalf_of {
-            Some(other) if !is_own && other.client().name_type == NameType::ENTERPRISE => {
-                reply.client.clone()
-            }
-            Some(other) if !is_own => other.client().clone(),
-            _ => self.client.clone(),
+        let proven = match &self.options.on_behalf {
+            Some(OnBehalf::User(_)) => s4u::find(&reply.padata, pa::S4U_X509_USER)
+                .map(|padata| X509User::open_answer(padata, self.nonce, &self.subkey))
+                .transpose()?,
+            _ => None,
         };
-        let expected = Expected { nonce: self.nonce, client: &client };
-        let credential = reply.credential(plain.expose(), &expected, now)?;
-        self.classify(credential)
+        let expected = Expected { nonce: self.nonce, client: None };
+        let outcome = self.classify(reply.credential(plain.expose(), &expected, now)?)?;
+        self.check_client(&outcome, proven.as_ref())?;
+        Ok(outcome)
+    }
+
+    /// Whether the ticket names whom it should. The name in a reply is not sealed.
+    fn check_client(&self, outcome: &TgsOutcome, proven: Option<&Principal>) -> Result<(), Error> {
+        let mismatch = |got: &Principal, expected: &Principal| {
+            Err(Error::ReplyMismatch(format!("it is for {got}, not {expected}")))
+        };
+        match (&self.options.on_behalf, outcome) {
+            (None, TgsOutcome::Ticket(got) | TgsOutcome::Referral { tgt: got, .. })
+                if got.client != self.client =>
+            {
+                mismatch(&got.client, &self.client)
+            }
+            (
+                Some(OnBehalf::Evidence { client }),
+                TgsOutcome::Ticket(got) | TgsOutcome::Referral { tgt: got, .. },
+            ) if got.client != *client => mismatch(&got.client, client),
+            (Some(OnBehalf::User(user)), TgsOutcome::Ticket(got)) => match proven {
+                // The KDC may write the name in its own way; an enterprise name it must.
+                Some(proven) if *proven == got.client && same_user(user, proven) => Ok(()),
+                Some(proven) => mismatch(if *proven == got.client { proven } else { &got.client }, user),
+                // Whoever can alter messages could have made the request one for the service itself.
+                None => Err(Error::ReplyMismatch("it does not prove whom it is for".to_owned())),
+            },
+            // On the way the ticket names the service; the user is in its authorization data.
+            _ => Ok(()),
+        }
     }
 
     fn classify(&self, credential: Credential) -> Result<TgsOutcome, Error> {
@@ -218,6 +260,15 @@ impl TgsExchange {
             _ => Err(Error::ReplyMismatch(format!("a ticket for {got}, not {asked}"))),
         }
     }
+}
+
+/// Whether the KDC's name for a user can be meant by ours: names in a directory have no case.
+fn same_user(asked: &Principal, got: &Principal) -> bool {
+    let same = |a: &str, b: &str| a.to_lowercase() == b.to_lowercase();
+    asked.name_type == NameType::ENTERPRISE
+        || (same(&asked.realm, &got.realm)
+            && asked.components.len() == got.components.len()
+            && asked.components.iter().zip(&got.components).all(|(a, b)| same(a, b)))
 }
 
 fn body(tgt: &Credential, options: &TgsOptions, realm: &str, nonce: u32) -> Result<Vec<u8>, Error> {
