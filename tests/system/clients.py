@@ -29,7 +29,7 @@ if what in ("pypsrp", "time", "sleeper"):
             sys.exit(0)
         if "delegate" in more:
             shell, out = run("smbclient //serverb.hop.test/share -N --use-kerberos=required -c 'get readme.txt -' 2>&1; "
-                             "Invoke-Command -ComputerName serverb.hop.test { hostname }")
+                             "(Invoke-Command -ComputerName serverb.hop.test { hostname }).ToString()")
             print(*out, *shell.streams.error, sep="\n")
             sys.exit(0)
         shell, out = run("1; 'two'; [long]3; 4.5; $true; $null; ,(5,6); @{ a = 7 }; [datetime]'2026-01-02'; [guid]::Empty; "
@@ -46,7 +46,7 @@ if what in ("pypsrp", "time", "sleeper"):
         print("verbose", [str(v.message) for v in shell.streams.verbose])
         print("debug", [str(d.message) for d in shell.streams.debug])
         print("information", [str(i.message_data) for i in shell.streams.information])
-        print("progress", [(p.activity, p.status, p.percent_complete) for p in shell.streams.progress])
+        print("progress", [(p.activity, p.description, p.percent_complete) for p in shell.streams.progress])
         print("output", out)
         try:
             shell, out = run("throw 'thrown'")
