@@ -3,7 +3,7 @@
 use crate::{
     http::{self, Scheme},
     ntlm::message::{Authenticate, Challenge, ClientChallenge, Negotiate},
-    sealed::{Frame, parse_content_type},
+    sealed::{Frame, close, parse_content_type},
     spnego::Token,
 };
 
@@ -21,9 +21,11 @@ pub fn fuzz_sealed_body(data: &[u8]) {
     let (content_type, body) = data.split_at(end);
     let body = body.get(1..).unwrap_or_default();
     let Ok((class, boundary)) = parse_content_type(&String::from_utf8_lossy(content_type)) else { return };
-    let Ok(frame) = Frame::decode(class, &boundary, body) else { return };
-    let again = frame.encode();
-    assert_eq!(Frame::decode(class, "Encrypted Boundary", &again).ok(), Some(frame));
+    let Ok(frames) = Frame::decode(class, &boundary, body) else { return };
+    let mut again = Vec::new();
+    frames.iter().for_each(|frame| frame.encode(&mut again));
+    close(&mut again);
+    assert_eq!(Frame::decode(class, "Encrypted Boundary", &again).ok(), Some(frames));
 }
 
 /// Authentication headers, both directions.

@@ -67,6 +67,8 @@ impl Security for Negotiation {
                 self.state = State::Established(sealer);
                 Ok(None)
             }
+            // Only CredSSP asks.
+            Step::NeedConsent(_) => Err(AuthError::Rejected.into()),
         }
     }
 

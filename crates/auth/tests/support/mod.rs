@@ -16,6 +16,7 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use hop_auth::Sealer;
 use serde_json::{Value, json};
 
 /// The Python that has pyspnego and pypsrp, or `None` after saying that it is missing.
@@ -82,6 +83,21 @@ impl Peer {
     pub fn unwrap(&mut self, header: &[u8], body: &[u8]) -> Result<Vec<u8>, String> {
         let answer = self.ask(&json!({ "do": "unwrap", "header": encode(header), "data": encode(body) }))?;
         Ok(bytes(&answer["data"]))
+    }
+
+    /// Sealed bodies both ways with pypsrp's framing; `protocol` is the media type.
+    pub fn exchange_bodies(&mut self, sealer: &mut Sealer, protocol: &str, sizes: &[usize]) {
+        for size in sizes {
+            let body: Vec<u8> = (0..*size).map(|i| i as u8).collect();
+            let sealed = sealer.seal("application/soap+xml;charset=UTF-8", &body).unwrap();
+            let ask = json!({ "do": "unwrap_body", "protocol": protocol, "data": encode(&sealed.body) });
+            assert_eq!(bytes(&self.ask(&ask).unwrap()["data"]), body, "{size}");
+            let ask = json!({ "do": "wrap_body", "protocol": protocol, "data": encode(&body) });
+            let theirs = self.ask(&ask).unwrap();
+            assert_eq!(theirs["content_type"], sealed.content_type);
+            let content_type = theirs["content_type"].as_str().unwrap();
+            assert_eq!(sealer.unseal(content_type, &bytes(&theirs["body"])).unwrap().body, body, "{size}");
+        }
     }
 
     pub fn info(&mut self) -> Value {
