@@ -226,6 +226,17 @@ fn both_ends_agree() {
     }
 }
 
+/// Kerberos inside is the plain exchange: no user-to-user, which servers of WinRM do not have.
+#[test]
+fn no_user_to_user() {
+    let mechanisms =
+        InitiatorMechanisms { kerberos: Some(Realm::new(PASSWORD).initiate("WSMAN")), ntlm: None };
+    let (token, _) = hop_auth::spnego::Initiator::negotiate(mechanisms).unwrap();
+    let text = hop_auth::describe::describe(&token).unwrap();
+    assert!(text.contains("AP-REQ") && text.contains("ap-options: mutual-required"), "{text}");
+    assert!(!text.contains("user-to-user") && !text.contains("use-session-key"), "{text}");
+}
+
 #[test]
 fn names_and_passwords_of_all_kinds() {
     for (name, secret) in [("alice", ""), (USER, "x"), (r"DÖM\ünser", "😀")] {

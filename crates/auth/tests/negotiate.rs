@@ -16,7 +16,7 @@ use hop_auth::{
 use rand::Rng as _;
 use serde_json::{Value, json};
 use support::{
-    Peer, python,
+    Peer, python, python_with_gss_ntlmssp,
     realm::{HOST, Realm, USER},
 };
 
@@ -390,5 +390,22 @@ fn the_preferred_mechanism_changes_with_pyspnego() {
     let Token::Resp(resp) = Token::decode(&last).unwrap() else { panic!() };
     assert!(resp.mech_list_mic.is_some());
     assert!(peer.step(Some(&last)).unwrap().1);
+    chat(context, &mut peer);
+}
+
+/// MIT's SPNEGO with gss-ntlmssp inside: another one's idea of the MIC over the list and of the key streams after it.
+#[test]
+fn gss_ntlmssp_in_mits_spnego_both_ways() {
+    let Some(python) = python_with_gss_ntlmssp() else { return };
+    let mut realm = Realm::new(PASSWORD);
+    let with = json!({ "protocol": "gss-ntlmssp in spnego", "username": "alice" });
+    let mut peer = Peer::start(&python, &setup("initiate", &realm, with.clone()));
+    let (context, mechanism) = accept(&mut peer, &mut realm, both());
+    assert_eq!(mechanism, Mechanism::Ntlm);
+    chat(context, &mut peer);
+
+    let mut peer = Peer::start(&python, &setup("accept", &realm, with));
+    let (context, mechanism) = initiate(&mut peer, with_ntlm()).unwrap();
+    assert_eq!(mechanism, Mechanism::Ntlm);
     chat(context, &mut peer);
 }

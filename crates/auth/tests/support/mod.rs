@@ -34,6 +34,19 @@ pub fn python() -> Option<PathBuf> {
     found
 }
 
+/// The Python whose GSS-API has NTLM, or `None` after saying that it is missing.
+pub fn python_with_gss_ntlmssp() -> Option<PathBuf> {
+    let python = python()?;
+    let script = "import gssapi; m = gssapi.OID.from_int_seq('1.3.6.1.4.1.311.2.2.10'); \
+                  assert m in gssapi.raw.indicate_mechs()";
+    let there = Command::new(&python).args(["-c", script]).output();
+    if there.is_ok_and(|output| output.status.success()) {
+        return Some(python);
+    }
+    println!("skipped: no gss-ntlmssp");
+    None
+}
+
 /// pyspnego as the other end; see `peer.py`.
 pub struct Peer {
     child: Child,
