@@ -1,10 +1,11 @@
 //! Every way of authentication over HTTP and HTTPS, against acceptors with real tokens.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, missing_docs)]
 
 mod common;
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
     sync::{Arc, Mutex},
     time::SystemTime,
 };
@@ -29,9 +30,11 @@ use hop_kerberos::gss::{BindingPolicy, ChannelBindings};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::{
     RootCertStore, ServerConfig,
-    pki_types::{CertificateDer, PrivateKeyDer},
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
     server::WebPkiClientVerifier,
 };
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
 
 const HOST: &str = "servera.hop.test";
 const PASSWORD: &str = "Pässwörd-€";
@@ -137,6 +140,10 @@ impl Guard for TokenGuard {
         (200, left.0)
     }
 
+    fn offers(&self) -> &'static str {
+        "Negotiate, CredSSP"
+    }
+
     fn owner(&self) -> Option<String> {
         self.sealer.is_some().then(|| self.who.clone()).flatten()
     }
@@ -177,6 +184,10 @@ impl Guard for HeaderGuard {
         (200, None)
     }
 
+    fn offers(&self) -> &'static str {
+        BasicCredentials::CHALLENGE
+    }
+
     fn owner(&self) -> Option<String> {
         self.who.clone()
     }
@@ -192,23 +203,28 @@ impl Guard for HeaderGuard {
 
 /// A server with NTLM and CredSSP; on HTTPS it demands channel bindings.
 async fn token_server(authority: &Authority, https: bool) -> (TestServer, Seen) {
+    token_server_named(authority, https, HOST).await
+}
+
+async fn token_server_named(authority: &Authority, https: bool, host: &'static str) -> (TestServer, Seen) {
     let seen = Seen::default();
     let bindings = https.then(|| authority.bindings());
     let tls = ServerTls::new(vec![authority.server.0.clone()], authority.server.1.clone_key()).unwrap();
     let recorded = seen.clone();
     let new: NewGuard = Arc::new(move || {
-        let mechanisms = |bindings: Option<&ChannelBindings>, service: &str| {
+        let mechanisms = |bindings: Option<&ChannelBindings>| {
             let mut options = ntlm::AcceptorOptions::new("SERVERA");
             options.channel_bindings = bindings.cloned();
             options.binding_policy = BindingPolicy::Strict;
-            options.targets = vec![format!("{service}/{HOST}")];
+            // Clients do not agree on the service's name: requests-credssp says HTTP inside CredSSP, others WSMAN.
+            options.targets = ["HTTP", "WSMAN", "HOST"].map(|service| format!("{service}/{host}")).to_vec();
             options.target_required = true;
             let ntlm = ntlm::Acceptor::new(options, rand::random(), SystemTime::now());
             AcceptorMechanisms { kerberos: false, ntlm: Some(ntlm) }
         };
-        let inside = credssp::AcceptorOptions::new(mechanisms(None, "WSMAN"));
+        let inside = credssp::AcceptorOptions::new(mechanisms(None));
         let offer = Offer {
-            mechanisms: mechanisms(bindings.as_ref(), "HTTP"),
+            mechanisms: mechanisms(bindings.as_ref()),
             credssp: Some(credssp::Acceptor::new(Box::new(tls.connection().unwrap()), inside)),
         };
         Box::new(TokenGuard {
@@ -408,4 +424,66 @@ async fn what_is_missing_is_said_before_anything_is_sent() {
     let error = hello(target(&server, false), strict, quick()).await.unwrap_err().to_string();
     assert!(error.contains("Kerberos needs"), "{error}");
     assert_eq!(server.requests(), 0);
+}
+
+fn python() -> Option<PathBuf> {
+    let peers = std::env::var_os("HOP_PEERS")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/peers"), PathBuf::from);
+    let python = peers.join("bin/python");
+    let there = Command::new(&python).args(["-c", "import pypsrp.shell, spnego"]).output();
+    if there.is_ok_and(|output| output.status.success()) {
+        return Some(python);
+    }
+    println!("skipped: no pypsrp");
+    None
+}
+
+async fn pypsrp(python: &Path, port: u16, auth: &str, ssl: bool, password: &str) -> Value {
+    let ask = json!({
+        "port": port, "auth": auth, "ssl": ssl, "username": "alice", "password": password,
+        "command": "head -c 40000 /dev/zero | tr '\\0' x; echo hello",
+        "more": { "negotiate_service": "HTTP", "credssp_auth_mechanism": "ntlm" },
+    });
+    let mut command = tokio::process::Command::new(python);
+    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/pypsrp_peer.py"));
+    // No Kerberos: the realm of whoever runs this is none of ours.
+    command.env("KRB5_CONFIG", "/nonexistent").env("KRB5CCNAME", "/nonexistent");
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(ask.to_string().as_bytes()).await.unwrap();
+    let output = child.wait_with_output().await.unwrap();
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// pypsrp's own HTTP client with every way of authentication, sealed and in HTTPS, against our acceptors.
+#[tokio::test]
+async fn pypsrp_comes_in() {
+    let Some(python) = python() else { return };
+    let mut authority = Authority::new();
+    // Its CredSSP reads RSA keys only.
+    let script =
+        "import spnego.tls; c, k, _ = spnego.tls.generate_tls_certificate(); print((c + k).decode())";
+    let pem = Command::new(&python).args(["-c", script]).output().unwrap().stdout;
+    authority.server =
+        (CertificateDer::from_pem_slice(&pem).unwrap(), PrivateKeyDer::from_pem_slice(&pem).unwrap());
+    for https in [false, true] {
+        for auth in ["ntlm", "negotiate", "credssp"] {
+            let (server, seen) = token_server_named(&authority, https, "127.0.0.1").await;
+            let answer = pypsrp(&python, server.port, auth, https, PASSWORD).await;
+            if let Some(missing) = answer.get("missing") {
+                println!("skipped: {missing}");
+                continue;
+            }
+            assert_eq!(answer["out"].as_str().map(str::len), Some(40_006), "{auth} https {https}: {answer}");
+            let left = (auth == "credssp").then(|| PASSWORD.to_owned());
+            assert_eq!(*seen.lock().unwrap(), [("alice".to_owned(), left)]);
+            let answer = pypsrp(&python, server.port, auth, https, "wrong").await;
+            assert!(answer.get("error").is_some(), "{answer}");
+        }
+    }
+    // Its Basic is Latin-1.
+    let new: NewGuard =
+        Arc::new(|| Box::new(HeaderGuard { expected: Some(("alice", "Password-1")), who: None }));
+    let server = TestServer::start_on(Some(new), Some(authority.config())).await;
+    let answer = pypsrp(&python, server.port, "basic", true, "Password-1").await;
+    assert_eq!(answer["out"].as_str().map(str::len), Some(40_006), "{answer}");
 }

@@ -49,6 +49,10 @@ pub struct Observed {
 /// Authenticates one connection: the value of `Authorization` in, the response's status and `WWW-Authenticate` out.
 pub trait Guard: Send {
     fn authenticate(&mut self, authorization: &str) -> (u16, Option<String>);
+    /// What a 401 without token offers.
+    fn offers(&self) -> &'static str {
+        "Negotiate"
+    }
     /// Who the client is, if it is known.
     fn owner(&self) -> Option<String>;
     fn unseal(&mut self, content_type: &str, body: &[u8]) -> Option<Vec<u8>>;
@@ -200,9 +204,10 @@ async fn serve(
                 return Ok(response.body(Full::default()).unwrap());
             }
         }
-        let unsealed = guard.unseal(&header("content-type").unwrap(), &body);
+        let unsealed = guard.unseal(&header("content-type").unwrap_or_default(), &body);
         let (Some(name), Some(unsealed)) = (guard.owner(), unsealed) else {
-            return Ok(Response::builder().status(401).body(Full::default()).unwrap());
+            let offer = Response::builder().status(401).header("WWW-Authenticate", guard.offers());
+            return Ok(offer.body(Full::default()).unwrap());
         };
         (owner, body) = (name, unsealed);
     }
