@@ -408,4 +408,13 @@ fn gss_ntlmssp_in_mits_spnego_both_ways() {
     let (context, mechanism) = initiate(&mut peer, with_ntlm()).unwrap();
     assert_eq!(mechanism, Mechanism::Ntlm);
     chat(context, &mut peer);
+
+    // We prefer Kerberos, it has NTLM alone: we change our mind, both ends prove the list.
+    let with = json!({ "protocol": "gss-ntlmssp in spnego" });
+    let mut peer = Peer::start(&python, &setup("accept", &realm, with));
+    let mechanisms =
+        InitiatorMechanisms { kerberos: Some(realm.initiate("HTTP")), ntlm: Some(ntlm_client()) };
+    let (context, mechanism) = initiate(&mut peer, mechanisms).unwrap();
+    assert_eq!(mechanism, Mechanism::Ntlm);
+    chat(context, &mut peer);
 }
