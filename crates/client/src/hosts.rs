@@ -58,6 +58,16 @@ pub struct Target {
 }
 
 impl Target {
+    /// The same host by HTTPS; HTTP's default port becomes that of HTTPS.
+    #[must_use]
+    pub fn with_https(mut self) -> Self {
+        if !self.https && self.port == DEFAULT_PORT {
+            self.port = DEFAULT_HTTPS_PORT;
+        }
+        self.https = true;
+        self
+    }
+
     /// `http://HOST:PORT/wsman`, or `https`.
     pub fn url(&self) -> String {
         format!("{}://{}/wsman", if self.https { "https" } else { "http" }, self.authority())
@@ -296,6 +306,8 @@ mod tests {
         let target = hosts.resolve("[::1]:7").unwrap();
         assert_eq!((target.address.as_str(), target.authority().as_str()), ("::1", "[::1]:7"));
         assert_eq!(hosts.resolve("secure").unwrap().url(), "https://secure:5986/wsman");
+        assert_eq!(hosts.resolve("other").unwrap().with_https().url(), "https://other:5986/wsman");
+        assert_eq!(hosts.resolve("other:80").unwrap().with_https().port, 80);
         assert_eq!(hosts.resolve("secure:7").unwrap().url(), "https://secure:7/wsman");
         assert_eq!(hosts.resolve("other").unwrap().url(), "http://other:5985/wsman");
     }
