@@ -99,3 +99,48 @@ pub(crate) fn subject_public_key(certificate: &[u8]) -> Result<&[u8], DerError> 
         _ => Err(DerError::Value),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sha(certificate: &[u8]) -> Option<usize> {
+        let bindings = tls_server_end_point(certificate).unwrap()?;
+        let hash = bindings.application_data.strip_prefix(b"tls-server-end-point:").unwrap();
+        let expected = match hash.len() {
+            32 => Sha256::digest(certificate).to_vec(),
+            48 => Sha384::digest(certificate).to_vec(),
+            _ => Sha512::digest(certificate).to_vec(),
+        };
+        assert_eq!(hash, expected);
+        Some(hash.len() * 8)
+    }
+
+    /// Certificates that Python's cryptography and OpenSSL made.
+    #[test]
+    fn the_hash_follows_the_signature() {
+        assert_eq!(sha(include_bytes!("../tests/corpus/certificate/rsa_sha1")), Some(256));
+        assert_eq!(sha(include_bytes!("../tests/corpus/certificate/rsa_sha256")), Some(256));
+        assert_eq!(sha(include_bytes!("../tests/corpus/certificate/rsa_pss_sha384")), Some(384));
+        assert_eq!(sha(include_bytes!("../tests/corpus/certificate/rsa_sha512")), Some(512));
+        assert_eq!(sha(include_bytes!("../tests/corpus/certificate/ecdsa_sha384")), Some(384));
+        assert_eq!(sha(include_bytes!("../tests/corpus/certificate/ed25519")), None);
+    }
+
+    #[test]
+    fn public_keys() {
+        let rsa = include_bytes!("../tests/corpus/certificate/rsa_sha256");
+        // RSAPublicKey of 2048 bits, exponent 65537.
+        let key = subject_public_key(rsa).unwrap();
+        assert_eq!(
+            (key.len(), &key[..4], &key[265..]),
+            (270, &[0x30, 0x82, 1, 10][..], &[2, 3, 1, 0, 1][..])
+        );
+        let point = subject_public_key(include_bytes!("../tests/corpus/certificate/ecdsa_sha384")).unwrap();
+        assert_eq!((point.len(), point[0]), (97, 4));
+        for end in 0..rsa.len() {
+            assert!(subject_public_key(&rsa[..end]).is_err());
+            assert!(tls_server_end_point(&rsa[..end]).is_err());
+        }
+    }
+}

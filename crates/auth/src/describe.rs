@@ -9,6 +9,7 @@ use rasn::der;
 use rasn_kerberos as krb;
 
 use crate::{
+    credssp::ts_request::TsRequest,
     ntlm::{
         AvFlags, AvId, AvPairs, NtlmError,
         message::{self, Authenticate, Challenge, ClientChallenge, Negotiate},
@@ -16,7 +17,7 @@ use crate::{
     spnego::{Oid, Token, gss_frame},
 };
 
-/// Describes a SPNEGO, GSS-API, Kerberos or NTLM token in several lines, or returns `None` when the bytes are none.
+/// Describes a SPNEGO, GSS-API, Kerberos or NTLM token, or TLS records or a TSRequest of CredSSP, in several lines, or returns `None` when the bytes are none.
 pub fn describe(token: &[u8]) -> Option<String> {
     let mut out = Text::default();
     out.token(token).then_some(out.text)
@@ -67,7 +68,53 @@ impl Text {
             self.depth -= 1;
             return true;
         }
-        self.kerberos(token) || self.per_message(token) || self.ntlm(token)
+        self.kerberos(token)
+            || self.per_message(token)
+            || self.ntlm(token)
+            || self.ts_request(token)
+            || self.tls(token)
+    }
+
+    /// TLS records, which CredSSP's tokens are: what kinds and how long.
+    fn tls(&mut self, token: &[u8]) -> bool {
+        let mut rest = token;
+        let mut records = Vec::new();
+        while let [kind @ 20..=23, 3, minor @ 1..=4, high, low, after @ ..] = rest {
+            let length = usize::from(u16::from_be_bytes([*high, *low]));
+            let name = match kind {
+                20 => "change_cipher_spec",
+                21 => "alert",
+                22 => "handshake",
+                _ => "application_data",
+            };
+            let Some(after) = after.get(length..) else { return false };
+            records.push((name, *minor, length));
+            rest = after;
+        }
+        if records.is_empty() || !rest.is_empty() {
+            return false;
+        }
+        for (name, minor, length) in records.into_iter().take(64) {
+            self.line(format_args!("TLS record {name} (version field 3.{minor}), {length} bytes"));
+        }
+        true
+    }
+
+    /// What CredSSP sends inside TLS. Its sealed parts are given by their size, its nonce is no secret but says nothing.
+    fn ts_request(&mut self, token: &[u8]) -> bool {
+        let Ok(request) = TsRequest::decode(token) else { return false };
+        self.line(format_args!("CredSSP TSRequest"));
+        self.field("version", request.version);
+        for token in &request.nego_tokens {
+            self.nested("negoToken", token);
+        }
+        self.optional("authInfo", request.auth_info.as_deref(), false);
+        self.optional("pubKeyAuth", request.pub_key_auth.as_deref(), false);
+        if let Some(status) = request.error_code {
+            self.field("errorCode", status);
+        }
+        self.optional("clientNonce", request.client_nonce.as_deref(), false);
+        true
     }
 
     fn spnego(&mut self, token: &Token) -> bool {
@@ -384,4 +431,50 @@ fn kdc_options(options: &krb::KdcOptions) -> String {
         .filter_map(|(bit, name)| options.0.get(bit).is_some_and(|b| *b).then_some(name))
         .collect();
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ntlm_messages_show_names_and_no_proofs() {
+        let negotiate = describe(include_bytes!("../tests/corpus/ntlm/negotiate")).unwrap();
+        assert!(negotiate.contains("NTLM NEGOTIATE_MESSAGE"), "{negotiate}");
+        assert!(negotiate.contains("UNICODE") && negotiate.contains("KEY_EXCH"), "{negotiate}");
+        let challenge = describe(include_bytes!("../tests/corpus/ntlm/challenge")).unwrap();
+        assert!(challenge.contains("MsvAvNbDomainName \"WORKSTATION\""), "{challenge}");
+        let bytes = include_bytes!("../tests/corpus/ntlm/authenticate");
+        let authenticate = describe(bytes).unwrap();
+        for part in [
+            "DomainName: \"CORP\"",
+            "UserName: \"alice\"",
+            "NTLMv2",
+            "MIC provided",
+            "\"HTTP/servera\"",
+            "16 bytes",
+        ] {
+            assert!(authenticate.contains(part), "{part} in {authenticate}");
+        }
+        let message = Authenticate::decode(bytes).unwrap();
+        for secret in [&message.nt_response[..4], &message.encrypted_session_key[..4]] {
+            let hex: String = secret.iter().map(|b| format!("{b:02x}")).collect();
+            assert!(!authenticate.to_lowercase().contains(&hex), "{authenticate}");
+        }
+        let cut = describe(&bytes[..70]).unwrap();
+        assert!(cut.contains("AUTHENTICATE_MESSAGE") && cut.contains("malformed"), "{cut}");
+    }
+
+    #[test]
+    fn credssp_shows_what_is_inside_and_no_secrets() {
+        let text = describe(include_bytes!("../tests/corpus/ts_request/negotiate")).unwrap();
+        assert!(text.contains("version: 6") && text.contains("NTLM NEGOTIATE_MESSAGE"), "{text}");
+        let text = describe(include_bytes!("../tests/corpus/ts_request/error")).unwrap();
+        assert!(text.contains("errorCode: STATUS_LOGON_FAILURE"), "{text}");
+        let text = describe(include_bytes!("../tests/corpus/ts_request/credentials")).unwrap();
+        assert!(text.contains("authInfo: 100 bytes") && !text.contains("aaaa"), "{text}");
+        let tls = describe(b"\x16\x03\x03\0\x01x\x17\x03\x03\0\x02yz").unwrap();
+        assert!(tls.contains("handshake") && tls.contains("application_data"), "{tls}");
+        assert_eq!(describe(b"\x16\x03\x03\0\x09x"), None);
+    }
 }

@@ -1,4 +1,4 @@
-use crate::{ContextError, DerError, credssp::CredSspError, ntlm::NtlmError};
+use crate::{ContextError, DerError, credssp::CredSspError, http::Scheme, ntlm::NtlmError};
 
 /// Authentication that did not come about.
 ///
@@ -10,7 +10,7 @@ pub enum Error {
     #[error("malformed authentication header: {0}")]
     Header(&'static str),
     /// A scheme that is not offered here.
-    #[error("authentication scheme {got:?} is not supported, expected Negotiate or Kerberos")]
+    #[error("authentication scheme {got:?} is not supported here")]
     Scheme {
         /// What the peer named.
         got: String,
@@ -46,11 +46,13 @@ pub enum Error {
     /// The server answered without proving its own identity.
     #[error("the server did not prove its identity")]
     NotMutual,
-    /// The server offers none of our schemes.
-    #[error("the server offers {offered}, expected Negotiate or Kerberos")]
+    /// The server does not offer the scheme that is wanted.
+    #[error("the server offers {offered}, expected {expected}")]
     NotOffered {
         /// The schemes that it offers, or "no authentication".
         offered: String,
+        /// The scheme that is wanted.
+        expected: Scheme,
     },
     /// The list of mechanisms was not protected although it had to be (RFC 4178 section 5).
     #[error("the mechanism list is not protected: mechListMIC is missing")]

@@ -1,9 +1,12 @@
 //! Fuzz targets as functions.
 
 use crate::{
+    BasicCredentials,
+    certificate::{subject_public_key, tls_server_end_point},
+    credssp::{fuzz_password, ts_request::TsRequest},
     http::{self, Scheme},
     ntlm::message::{Authenticate, Challenge, ClientChallenge, Negotiate},
-    sealed::{Frame, parse_content_type},
+    sealed::{Frame, close, parse_content_type},
     spnego::Token,
 };
 
@@ -21,9 +24,26 @@ pub fn fuzz_sealed_body(data: &[u8]) {
     let (content_type, body) = data.split_at(end);
     let body = body.get(1..).unwrap_or_default();
     let Ok((class, boundary)) = parse_content_type(&String::from_utf8_lossy(content_type)) else { return };
-    let Ok(frame) = Frame::decode(class, &boundary, body) else { return };
-    let again = frame.encode();
-    assert_eq!(Frame::decode(class, "Encrypted Boundary", &again).ok(), Some(frame));
+    let Ok(frames) = Frame::decode(class, &boundary, body) else { return };
+    let mut again = Vec::new();
+    frames.iter().for_each(|frame| frame.encode(&mut again));
+    close(&mut again);
+    assert_eq!(Frame::decode(class, "Encrypted Boundary", &again).ok(), Some(frames));
+}
+
+/// A TSRequest of CredSSP, and the credentials that one may hold.
+pub fn fuzz_ts_request(data: &[u8]) {
+    if let Ok(request) = TsRequest::decode(data) {
+        assert_eq!(TsRequest::decode(&request.encode()).as_ref(), Ok(&request));
+    }
+    fuzz_password(data);
+    let _ = crate::describe::describe(data);
+}
+
+/// A certificate, as far as it is read.
+pub fn fuzz_certificate(data: &[u8]) {
+    let _ = subject_public_key(data);
+    let _ = tls_server_end_point(data);
 }
 
 /// Authentication headers, both directions.
@@ -34,6 +54,11 @@ pub fn fuzz_headers(data: &[u8]) {
         assert_eq!(again.ok(), Some((scheme, token)));
     }
     let _ = http::parse_www_authenticate(text.lines(), Scheme::Negotiate);
+    if let Ok(Some(credentials)) = BasicCredentials::parse(&text) {
+        let again = credentials.authorization().map(|header| BasicCredentials::parse(header.expose()));
+        let Ok(Ok(Some(again))) = again else { unreachable!("what was read can be written") };
+        assert_eq!((again.user, again.password), (credentials.user, credentials.password));
+    }
 }
 
 /// An NTLM message of any kind: decode, encode, decode again.

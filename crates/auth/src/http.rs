@@ -18,17 +18,20 @@ pub enum Scheme {
     Negotiate,
     /// `Kerberos`: a Kerberos token without SPNEGO.
     Kerberos,
+    /// `CredSSP`: TLS records with SPNEGO and a password inside.
+    CredSsp,
 }
 
 impl Scheme {
-    /// Every scheme, the preferred one first: what a 401 offers.
-    pub const ALL: [Scheme; 2] = [Scheme::Negotiate, Scheme::Kerberos];
+    /// Every scheme, the preferred one first.
+    pub const ALL: [Scheme; 3] = [Scheme::Negotiate, Scheme::Kerberos, Scheme::CredSsp];
 
     /// The word in the header.
     pub fn as_str(self) -> &'static str {
         match self {
             Scheme::Negotiate => "Negotiate",
             Scheme::Kerberos => "Kerberos",
+            Scheme::CredSsp => "CredSSP",
         }
     }
 
@@ -83,10 +86,10 @@ pub fn parse_www_authenticate<'a>(
         return Ok(None);
     }
     let offered = if offered.is_empty() { "no authentication".to_owned() } else { offered.join(", ") };
-    Err(Error::NotOffered { offered })
+    Err(Error::NotOffered { offered, expected: scheme })
 }
 
-fn split_scheme(value: &str) -> (&str, &str) {
+pub(crate) fn split_scheme(value: &str) -> (&str, &str) {
     let value = value.trim();
     let (word, rest) = value.split_once([' ', '\t']).unwrap_or((value, ""));
     (word, rest.trim())
@@ -125,6 +128,7 @@ mod tests {
             ("", "not supported"),
             ("Basic YTpi", "\"Basic\""),
             ("Negotiate", "token is missing"),
+            ("credssp", "token is missing"),
             ("Negotiate %%%", "not base64"),
         ] {
             let error = parse_authorization(bad).unwrap_err().to_string();
@@ -143,7 +147,7 @@ mod tests {
         assert_eq!(find(&[r#"Basic realm="a, Negotiate", negotiate YQ=="#]).unwrap(), Some(b"a".to_vec()));
         assert_eq!(find(&["Negotiate, Kerberos, Basic realm=\"x\""]).unwrap(), None);
         let error = find(&["Basic realm=\"x\"", "NTLM"]).unwrap_err();
-        assert_eq!(error.to_string(), "the server offers Basic, NTLM, expected Negotiate or Kerberos");
+        assert_eq!(error.to_string(), "the server offers Basic, NTLM, expected Negotiate");
         assert!(find(&[]).unwrap_err().to_string().contains("no authentication"));
     }
 }

@@ -10,6 +10,7 @@
 //! Nothing here does input or output, reads a clock or makes randomness.
 #![forbid(unsafe_code)]
 
+mod basic;
 mod certificate;
 pub mod client;
 mod context;
@@ -27,6 +28,7 @@ mod user_name;
 #[doc(hidden)]
 pub mod fuzz;
 
+pub use basic::BasicCredentials;
 pub use certificate::tls_server_end_point;
 pub use context::{ContextError, SecurityContext, Wrapped};
 pub use der::DerError;

@@ -1,4 +1,5 @@
-//! Sealed HTTP bodies ([MS-WSMV] 2.2.9.1): `multipart/encrypted` with one encrypted part.
+//! Sealed HTTP bodies ([MS-WSMV] 2.2.9.1): `multipart/encrypted` with one encrypted part; with CredSSP
+//! `multipart/x-multi-encrypted` with one for every 16384 bytes.
 
 use crate::{ContextError, SecurityContext, http::Scheme};
 
@@ -11,31 +12,41 @@ pub enum BodyClass {
     Spnego,
     /// `application/HTTP-Kerberos-session-encrypted`, which goes with the scheme Kerberos.
     Kerberos,
+    /// `application/HTTP-CredSSP-session-encrypted`, which goes with the scheme CredSSP.
+    CredSsp,
 }
 
 impl BodyClass {
+    const ALL: [BodyClass; 3] = [BodyClass::Spnego, BodyClass::Kerberos, BodyClass::CredSsp];
+
     /// The media type.
     pub fn as_str(self) -> &'static str {
         match self {
             BodyClass::Spnego => "application/HTTP-SPNEGO-session-encrypted",
             BodyClass::Kerberos => "application/HTTP-Kerberos-session-encrypted",
+            BodyClass::CredSsp => "application/HTTP-CredSSP-session-encrypted",
         }
     }
 
     fn parse(text: &str) -> Option<Self> {
-        [BodyClass::Spnego, BodyClass::Kerberos].into_iter().find(|c| c.as_str().eq_ignore_ascii_case(text))
+        Self::ALL.into_iter().find(|c| c.as_str().eq_ignore_ascii_case(text))
     }
 
     pub(crate) fn of_scheme(scheme: Scheme) -> Self {
         match scheme {
             Scheme::Negotiate => BodyClass::Spnego,
             Scheme::Kerberos => BodyClass::Kerberos,
+            Scheme::CredSsp => BodyClass::CredSsp,
         }
     }
 
-    /// The value of the `Content-Type` header of a sealed body.
+    /// The value of the `Content-Type` header of a sealed body in one part.
     pub fn content_type(self) -> String {
-        format!("{MULTIPART};protocol=\"{}\";boundary=\"{BOUNDARY}\"", self.as_str())
+        self.content_type_as(MULTIPART)
+    }
+
+    fn content_type_as(self, media: &str) -> String {
+        format!("{media};protocol=\"{}\";boundary=\"{BOUNDARY}\"", self.as_str())
     }
 }
 
@@ -129,15 +140,25 @@ impl Sealer {
         if content_type.contains(['\r', '\n']) {
             return Err(SealedBodyError::Framing("line break in the content type"));
         }
-        let wrapped = self.context.wrap(body)?;
-        let frame = Frame {
-            class: self.class,
-            content_type: content_type.to_owned(),
-            length: body.len() + wrapped.padding,
-            header: &wrapped.header,
-            ciphertext: &wrapped.body,
+        let chunks: Vec<&[u8]> = match self.class {
+            BodyClass::CredSsp if !body.is_empty() => body.chunks(CHUNK).collect(),
+            _ => vec![body],
         };
-        Ok(Sealed { content_type: self.class.content_type(), body: frame.encode() })
+        let mut sealed = Vec::with_capacity(body.len() + 512 * chunks.len());
+        for chunk in &chunks {
+            let wrapped = self.context.wrap(chunk)?;
+            let frame = Frame {
+                class: self.class,
+                content_type: content_type.to_owned(),
+                length: chunk.len() + wrapped.padding,
+                header: &wrapped.header,
+                ciphertext: &wrapped.body,
+            };
+            frame.encode(&mut sealed);
+        }
+        close(&mut sealed);
+        let content_type = self.class.content_type_as(if chunks.len() > 1 { MULTI } else { MULTIPART });
+        Ok(Sealed { content_type, body: sealed })
     }
 
     /// Unseals a body. `content_type` is the value of its `Content-Type` header, or empty without one.
@@ -145,31 +166,50 @@ impl Sealer {
     /// Anything that is not sealed is refused: once a connection is authenticated, plaintext may come from anyone.
     pub fn unseal(&mut self, content_type: &str, body: &[u8]) -> Result<Unsealed, SealedBodyError> {
         let (class, boundary) = parse_content_type(content_type)?;
-        let largest = self.limit.saturating_add(OVERHEAD);
+        if (class == BodyClass::CredSsp) != (self.class == BodyClass::CredSsp) {
+            return Err(SealedBodyError::Framing("the protocol is not the one that authenticated"));
+        }
+        let parts = self.limit / CHUNK + 1;
+        let largest = self.limit.saturating_add(OVERHEAD).saturating_add(parts.saturating_mul(512));
         if body.len() > largest {
             return Err(SealedBodyError::TooLarge { got: body.len(), limit: largest });
         }
-        let frame = Frame::decode(class, &boundary, body)?;
-        if frame.length > self.limit {
-            return Err(SealedBodyError::TooLarge { got: frame.length, limit: self.limit });
+        let frames = Frame::decode(class, &boundary, body)?;
+        let length = frames.iter().fold(0usize, |sum, frame| sum.saturating_add(frame.length));
+        if length > self.limit {
+            return Err(SealedBodyError::TooLarge { got: length, limit: self.limit });
         }
-        let content = self.context.unwrap(frame.header, frame.ciphertext)?;
-        if content.len() != frame.length {
-            return Err(SealedBodyError::Length { announced: frame.length, got: content.len() });
+        let mut content = Vec::new();
+        let mut content_type = String::new();
+        for frame in frames {
+            let chunk = self.context.unwrap(frame.header, frame.ciphertext)?;
+            if chunk.len() != frame.length {
+                return Err(SealedBodyError::Length { announced: frame.length, got: chunk.len() });
+            }
+            if content.is_empty() {
+                (content, content_type) = (chunk, frame.content_type);
+            } else {
+                content.extend(chunk);
+            }
         }
         self.class = class;
-        Ok(Unsealed { content_type: frame.content_type, body: content })
+        Ok(Unsealed { content_type, body: content })
     }
 }
 
+/// How much of a body goes into one part with CredSSP: a TLS record.
+const CHUNK: usize = 16384;
+
 const MULTIPART: &str = "multipart/encrypted";
+const MULTI: &str = "multipart/x-multi-encrypted";
 const BOUNDARY: &str = "Encrypted Boundary";
 
 /// Reads `multipart/encrypted;protocol="…";boundary="…"`, the parameters in any order and quoting.
 pub(crate) fn parse_content_type(value: &str) -> Result<(BodyClass, String), SealedBodyError> {
     let mut parameters = value.split(';').map(str::trim);
     let media = parameters.next().unwrap_or_default();
-    if !media.eq_ignore_ascii_case(MULTIPART) {
+    let multi = media.eq_ignore_ascii_case(MULTI);
+    if !multi && !media.eq_ignore_ascii_case(MULTIPART) {
         let got = if media.is_empty() {
             "no content type".to_owned()
         } else {
@@ -189,6 +229,9 @@ pub(crate) fn parse_content_type(value: &str) -> Result<(BodyClass, String), Sea
     let class = protocol
         .and_then(BodyClass::parse)
         .ok_or(SealedBodyError::Framing("the protocol is missing or not supported"))?;
+    if multi && class != BodyClass::CredSsp {
+        return Err(SealedBodyError::Framing("only CredSSP has bodies of many parts"));
+    }
     let boundary = boundary.ok_or(SealedBodyError::Framing("the boundary is missing"))?;
     if boundary.is_empty() || boundary.len() > 70 {
         return Err(SealedBodyError::Framing("the boundary is empty or longer than 70 bytes"));
@@ -208,8 +251,8 @@ pub(crate) struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut out = format!(
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        let lines = format!(
             "--{BOUNDARY}\r\n\
              \tContent-Type: {}\r\n\
              \tOriginalContent: type={};Length={}\r\n\
@@ -218,56 +261,49 @@ impl<'a> Frame<'a> {
             self.class.as_str(),
             self.content_type,
             self.length,
-        )
-        .into_bytes();
-        out.reserve(self.header.len() + self.ciphertext.len() + 32);
+        );
+        out.extend(lines.into_bytes());
         out.extend((self.header.len() as u32).to_le_bytes());
         out.extend(self.header);
         out.extend(self.ciphertext);
-        out.extend(format!("--{BOUNDARY}--\r\n").into_bytes());
-        out
     }
 
-    /// Reads one part pair. Tolerates a blank after the dashes of a boundary (Exchange writes one), any white space
-    /// before header lines, empty lines between them and a missing line break at the end.
-    pub(crate) fn decode(class: BodyClass, boundary: &str, body: &'a [u8]) -> Result<Self, SealedBodyError> {
+    /// Reads part pairs: one, or with CredSSP one after another. Tolerates a blank after the dashes of a boundary
+    /// (Exchange writes one), any white space before header lines, empty lines between them and a missing line break
+    /// at the end.
+    pub(crate) fn decode(
+        class: BodyClass,
+        boundary: &str,
+        body: &'a [u8],
+    ) -> Result<Vec<Self>, SealedBodyError> {
         let mut lines = Lines { rest: body };
-        lines.delimiter(boundary)?;
-        let mut content: Option<(String, usize)> = None;
+        let mut frames = Vec::new();
         loop {
-            let line = lines.next()?;
-            if is_delimiter(line, boundary) {
-                break;
+            lines.delimiter(boundary)?;
+            let (content_type, length) = lines.part_headers(class, boundary)?;
+            let (payload, rest) = match class {
+                // The ciphertext is made of TLS records, which have their own lengths.
+                BodyClass::CredSsp => split_records(lines.rest)?,
+                // It may hold anything, so the closing delimiter is looked for at the very end only.
+                _ => split_closing_delimiter(lines.rest, boundary)
+                    .ok_or(SealedBodyError::Framing("the closing boundary is missing"))?,
+            };
+            let truncated = SealedBodyError::Framing("truncated inside the signature");
+            let Some((size, payload)) = payload.split_first_chunk::<4>() else { return Err(truncated) };
+            let size = usize::try_from(u32::from_le_bytes(*size)).unwrap_or(usize::MAX);
+            let Some((header, ciphertext)) = payload.split_at_checked(size) else { return Err(truncated) };
+            frames.push(Self { class, content_type, length, header, ciphertext });
+            if is_closing_delimiter(rest, boundary) {
+                return Ok(frames);
             }
-            match header_field(line) {
-                Some(("content-type", value)) if BodyClass::parse(value) != Some(class) => {
-                    return Err(SealedBodyError::Framing("the part's protocol differs from the body's"));
-                }
-                Some(("originalcontent", value)) => content = Some(parse_original_content(value)?),
-                _ => {}
-            }
+            lines.rest = rest;
         }
-        let (content_type, length) = content.ok_or(SealedBodyError::Framing("OriginalContent is missing"))?;
-
-        loop {
-            match header_field(lines.next()?) {
-                Some(("content-type", value)) if value.eq_ignore_ascii_case("application/octet-stream") => {
-                    break;
-                }
-                Some(("content-type", _)) => {
-                    return Err(SealedBodyError::Framing("the second part is not application/octet-stream"));
-                }
-                _ => {}
-            }
-        }
-        let payload = strip_closing_delimiter(lines.rest, boundary)
-            .ok_or(SealedBodyError::Framing("the closing boundary is missing"))?;
-        let truncated = SealedBodyError::Framing("truncated inside the signature");
-        let Some((size, payload)) = payload.split_first_chunk::<4>() else { return Err(truncated) };
-        let size = usize::try_from(u32::from_le_bytes(*size)).unwrap_or(usize::MAX);
-        let Some((header, ciphertext)) = payload.split_at_checked(size) else { return Err(truncated) };
-        Ok(Self { class, content_type, length, header, ciphertext })
     }
+}
+
+/// Ends a body.
+pub(crate) fn close(out: &mut Vec<u8>) {
+    out.extend(format!("--{BOUNDARY}--\r\n").into_bytes());
 }
 
 struct Lines<'a> {
@@ -286,6 +322,36 @@ impl<'a> Lines<'a> {
         let (line, rest) = self.rest.split_at_checked(end).unwrap_or_default();
         self.rest = rest.get(2..).unwrap_or_default();
         std::str::from_utf8(line).map_err(|_| SealedBodyError::Framing("a framing line is not text"))
+    }
+
+    /// The header lines of a pair of parts: the media type and the length of the content.
+    fn part_headers(&mut self, class: BodyClass, boundary: &str) -> Result<(String, usize), SealedBodyError> {
+        let mut content = None;
+        loop {
+            let line = self.next()?;
+            if is_delimiter(line, boundary) {
+                break;
+            }
+            match header_field(line) {
+                Some(("content-type", value)) if BodyClass::parse(value) != Some(class) => {
+                    return Err(SealedBodyError::Framing("the part's protocol differs from the body's"));
+                }
+                Some(("originalcontent", value)) => content = Some(parse_original_content(value)?),
+                _ => {}
+            }
+        }
+        let content = content.ok_or(SealedBodyError::Framing("OriginalContent is missing"))?;
+        loop {
+            match header_field(self.next()?) {
+                Some(("content-type", value)) if value.eq_ignore_ascii_case("application/octet-stream") => {
+                    return Ok(content);
+                }
+                Some(("content-type", _)) => {
+                    return Err(SealedBodyError::Framing("the second part is not application/octet-stream"));
+                }
+                _ => {}
+            }
+        }
     }
 
     fn delimiter(&mut self, boundary: &str) -> Result<(), SealedBodyError> {
@@ -325,9 +391,29 @@ fn parse_original_content(value: &str) -> Result<(String, usize), SealedBodyErro
     }
 }
 
-/// The ciphertext may hold anything, so the closing delimiter is looked for at the very end only.
-fn strip_closing_delimiter<'a>(payload: &'a [u8], boundary: &str) -> Option<&'a [u8]> {
-    let payload = payload.strip_suffix(b"\r\n").unwrap_or(payload);
-    let payload = payload.strip_suffix(b"--")?.strip_suffix(boundary.as_bytes())?;
-    payload.strip_suffix(b"--").or_else(|| payload.strip_suffix(b"-- "))
+/// What stands before the closing delimiter at the very end, and the delimiter.
+fn split_closing_delimiter<'a>(payload: &'a [u8], boundary: &str) -> Option<(&'a [u8], &'a [u8])> {
+    let end = payload.strip_suffix(b"\r\n").unwrap_or(payload);
+    let end = end.strip_suffix(b"--")?.strip_suffix(boundary.as_bytes())?;
+    let end = end.strip_suffix(b"--").or_else(|| end.strip_suffix(b"-- "))?;
+    payload.split_at_checked(end.len())
+}
+
+fn is_closing_delimiter(rest: &[u8], boundary: &str) -> bool {
+    split_closing_delimiter(rest, boundary).is_some_and(|(before, _)| before.is_empty())
+}
+
+/// The length of the signature and the TLS records after it, and what follows them.
+fn split_records(payload: &[u8]) -> Result<(&[u8], &[u8]), SealedBodyError> {
+    const HEADER: usize = 5;
+    let truncated = || SealedBodyError::Framing("truncated inside a TLS record");
+    let mut end = 4;
+    loop {
+        match payload.get(end..) {
+            // No kind of TLS record has the number of a dash.
+            Some([b'-', ..]) => return payload.split_at_checked(end).ok_or_else(truncated),
+            Some([_, _, _, high, low, ..]) => end += HEADER + usize::from(u16::from_be_bytes([*high, *low])),
+            _ => return Err(truncated()),
+        }
+    }
 }

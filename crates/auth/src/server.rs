@@ -5,14 +5,48 @@
 
 use crate::{
     BodyClass, ContextError, Error, Sealer, SecurityContext,
+    credssp::{self, DelegatedPassword},
     http::{self, Scheme},
     ntlm,
     spnego::{self, Accept, AcceptorMechanisms, Refused},
 };
 
 /// The values of the `WWW-Authenticate` headers of a 401 to a request without authentication, one header each.
+/// [`Offer::challenges`] has those of a server that offers more.
 pub fn challenges() -> impl Iterator<Item = &'static str> {
-    Scheme::ALL.into_iter().map(Scheme::as_str)
+    [Scheme::Negotiate, Scheme::Kerberos].into_iter().map(Scheme::as_str)
+}
+
+/// What a server offers.
+#[derive(Debug, Default)]
+pub struct Offer {
+    /// For the schemes `Negotiate` and, Kerberos alone, `Kerberos`.
+    pub mechanisms: AcceptorMechanisms,
+    /// For the scheme `CredSSP`, if it is allowed.
+    pub credssp: Option<credssp::Acceptor>,
+}
+
+impl Offer {
+    /// The values of the `WWW-Authenticate` headers of a 401, one header each.
+    pub fn challenges(&self) -> Vec<&'static str> {
+        let mut schemes = Vec::new();
+        if self.mechanisms.kerberos || self.mechanisms.ntlm.is_some() {
+            schemes.push(Scheme::Negotiate);
+        }
+        if self.mechanisms.kerberos {
+            schemes.push(Scheme::Kerberos);
+        }
+        if self.credssp.is_some() {
+            schemes.push(Scheme::CredSsp);
+        }
+        schemes.into_iter().map(Scheme::as_str).collect()
+    }
+}
+
+impl From<AcceptorMechanisms> for Offer {
+    fn from(mechanisms: AcceptorMechanisms) -> Self {
+        Self { mechanisms, credssp: None }
+    }
 }
 
 /// Awaits a client's token.
@@ -23,8 +57,9 @@ pub struct Acceptor {
 
 #[derive(Debug)]
 enum State {
-    Fresh(AcceptorMechanisms),
-    Negotiating(Scheme, spnego::Acceptor),
+    Fresh(Box<Offer>),
+    Negotiating(Scheme, Box<spnego::Acceptor>),
+    CredSsp(Box<credssp::Acceptor>),
 }
 
 /// What follows a token of the client.
@@ -48,6 +83,13 @@ pub enum Step {
         www_authenticate: Option<String>,
         /// Seals and unseals the bodies of this connection.
         sealer: Sealer,
+    },
+    /// The client is who it says, and left a password by CredSSP.
+    Delegated {
+        /// Seals and unseals the bodies of this connection.
+        sealer: Sealer,
+        /// What the client left. That it is the password of whoever authenticated is for the caller to find out.
+        credentials: DelegatedPassword,
     },
 }
 
@@ -74,7 +116,7 @@ impl From<ContextError> for Refusal {
 
 impl Default for Acceptor {
     fn default() -> Self {
-        Self::with(AcceptorMechanisms::default())
+        Self::with(Offer::default())
     }
 }
 
@@ -85,58 +127,91 @@ impl Acceptor {
     }
 
     /// An acceptor for a new connection.
-    pub fn with(mechanisms: AcceptorMechanisms) -> Self {
-        Self { state: State::Fresh(mechanisms) }
+    pub fn with(offer: impl Into<Offer>) -> Self {
+        Self { state: State::Fresh(Box::new(offer.into())) }
     }
 
     /// Takes the value of the `Authorization` header.
     pub fn handle(self, authorization: &str) -> Result<Step, Refusal> {
         let (scheme, token) = http::parse_authorization(authorization)?;
-        let acceptor = match self.state {
-            State::Fresh(mut mechanisms) => {
-                if scheme == Scheme::Kerberos {
-                    mechanisms.ntlm = None;
-                }
-                spnego::Acceptor::new(mechanisms)
+        let changed = || Error::Header("the scheme changed between two legs");
+        match (self.state, scheme) {
+            (State::Fresh(offer), Scheme::CredSsp) => match offer.credssp {
+                Some(acceptor) => delegation(acceptor.handle(&token)),
+                None => Err(Error::Scheme { got: scheme.as_str().to_owned() }.into()),
+            },
+            (State::Fresh(offer), Scheme::Negotiate) => {
+                step(scheme, spnego::Acceptor::new(offer.mechanisms).handle(&token, true))
             }
-            State::Negotiating(before, acceptor) if before == scheme => acceptor,
-            State::Negotiating(..) => return Err(Error::Header("the scheme changed between two legs").into()),
-        };
-        step(scheme, acceptor.handle(&token, scheme == Scheme::Negotiate))
+            (State::Fresh(offer), Scheme::Kerberos) => {
+                let mechanisms = AcceptorMechanisms { ntlm: None, ..offer.mechanisms };
+                step(scheme, spnego::Acceptor::new(mechanisms).handle(&token, false))
+            }
+            (State::Negotiating(before, acceptor), scheme) if before == scheme => {
+                step(scheme, acceptor.handle(&token, scheme == Scheme::Negotiate))
+            }
+            (State::CredSsp(acceptor), Scheme::CredSsp) => delegation(acceptor.handle(&token)),
+            _ => Err(changed().into()),
+        }
     }
 }
 
 fn step(scheme: Scheme, accept: Result<Accept, Refused>) -> Result<Step, Refusal> {
     match accept {
-        Ok(Accept::NeedKerberos(inner)) => Ok(Step::NeedKerberos(NeedKerberos { scheme, inner })),
-        Ok(Accept::NeedNtlm(inner)) => Ok(Step::NeedNtlm(NeedNtlm { scheme, inner })),
+        Ok(Accept::NeedKerberos(inner)) => {
+            Ok(Step::NeedKerberos(NeedKerberos(Need::Mechanism(scheme, inner))))
+        }
+        Ok(Accept::NeedNtlm(inner)) => Ok(Step::NeedNtlm(NeedNtlm(Need::Mechanism(scheme, inner)))),
         Ok(Accept::Continue { token, next }) => Ok(Step::Continue {
             www_authenticate: scheme.header(&token),
-            next: Acceptor { state: State::Negotiating(scheme, next) },
+            next: Acceptor { state: State::Negotiating(scheme, Box::new(next)) },
         }),
         Ok(Accept::Established { token, context, .. }) => Ok(Step::Established {
             www_authenticate: token.map(|token| scheme.header(&token)),
             sealer: Sealer::new(context, BodyClass::of_scheme(scheme)),
         }),
-        Err(refused) => Err(refusal(scheme, refused)),
+        Err(Refused { token, error }) => Err(refusal(scheme, token, error)),
     }
 }
 
-fn refusal(scheme: Scheme, refused: Refused) -> Refusal {
-    Refusal { www_authenticate: refused.token.map(|token| scheme.header(&token)), error: refused.error }
+fn delegation(accept: Result<credssp::Accept, credssp::Refused>) -> Result<Step, Refusal> {
+    match accept {
+        Ok(credssp::Accept::NeedKerberos(inner)) => {
+            Ok(Step::NeedKerberos(NeedKerberos(Need::CredSsp(Box::new(inner)))))
+        }
+        Ok(credssp::Accept::NeedNtlm(inner)) => Ok(Step::NeedNtlm(NeedNtlm(Need::CredSsp(Box::new(inner))))),
+        Ok(credssp::Accept::Continue { token, next }) => Ok(Step::Continue {
+            www_authenticate: Scheme::CredSsp.header(&token),
+            next: Acceptor { state: State::CredSsp(Box::new(next)) },
+        }),
+        Ok(credssp::Accept::Established { context, credentials, .. }) => {
+            Ok(Step::Delegated { sealer: Sealer::new(Box::new(context), BodyClass::CredSsp), credentials })
+        }
+        Err(credssp::Refused { token, error }) => Err(refusal(Scheme::CredSsp, token, error)),
+    }
+}
+
+fn refusal(scheme: Scheme, token: Option<Vec<u8>>, error: Box<Error>) -> Refusal {
+    Refusal { www_authenticate: token.map(|token| scheme.header(&token)), error }
+}
+
+#[derive(Debug)]
+enum Need<Mechanism, CredSsp> {
+    Mechanism(Scheme, Mechanism),
+    CredSsp(Box<CredSsp>),
 }
 
 /// A Kerberos token that waits for an acceptor with keys.
 #[derive(Debug)]
-pub struct NeedKerberos {
-    scheme: Scheme,
-    inner: spnego::NeedKerberos,
-}
+pub struct NeedKerberos(Need<spnego::NeedKerberos, credssp::NeedKerberos>);
 
 impl NeedKerberos {
     /// The GSS-API token that [`hop_kerberos::gss::Acceptor`] takes.
     pub fn token(&self) -> &[u8] {
-        self.inner.token()
+        match &self.0 {
+            Need::Mechanism(_, inner) => inner.token(),
+            Need::CredSsp(inner) => inner.token(),
+        }
     }
 
     /// Goes on with the established context and the AP-REP token, if there is one.
@@ -145,36 +220,60 @@ impl NeedKerberos {
         context: Box<dyn SecurityContext>,
         reply: Option<Vec<u8>>,
     ) -> Result<Step, Refusal> {
-        step(self.scheme, self.inner.accepted(context, reply))
+        match self.0 {
+            Need::Mechanism(scheme, inner) => step(scheme, inner.accepted(context, reply)),
+            Need::CredSsp(inner) => delegation(inner.accepted(context, reply)),
+        }
     }
 
     /// The header of the 401 when the AP exchange failed: with the mechanism's error token, if there is one, so that
     /// the client can tell a clock skew from a wrong key.
     pub fn refused(self, error: hop_kerberos::Error, reply: Option<Vec<u8>>) -> Refusal {
-        refusal(self.scheme, self.inner.refused(error, reply))
+        match self.0 {
+            Need::Mechanism(scheme, inner) => {
+                let Refused { token, error } = inner.refused(error, reply);
+                refusal(scheme, token, error)
+            }
+            Need::CredSsp(inner) => {
+                let credssp::Refused { token, error } = inner.refused(error, reply);
+                refusal(Scheme::CredSsp, token, error)
+            }
+        }
     }
 }
 
 /// An NTLM proof that waits for somebody who knows the password's hash.
 #[derive(Debug)]
-pub struct NeedNtlm {
-    scheme: Scheme,
-    inner: spnego::NeedNtlm,
-}
+pub struct NeedNtlm(Need<spnego::NeedNtlm, credssp::NeedNtlm>);
 
 impl NeedNtlm {
     /// What to ask.
     pub fn question(&self) -> &ntlm::Question {
-        self.inner.question()
+        match &self.0 {
+            Need::Mechanism(_, inner) => inner.question(),
+            Need::CredSsp(inner) => inner.question(),
+        }
     }
 
     /// Goes on with the answer.
     pub fn accepted(self, key: &ntlm::SessionBaseKey) -> Result<Step, Refusal> {
-        step(self.scheme, self.inner.accepted(key))
+        match self.0 {
+            Need::Mechanism(scheme, inner) => step(scheme, inner.accepted(key)),
+            Need::CredSsp(inner) => delegation(inner.accepted(key)),
+        }
     }
 
     /// The header of the 401 when the proof is wrong or the user is unknown.
     pub fn refused(self, error: ntlm::NtlmError) -> Refusal {
-        refusal(self.scheme, self.inner.refused(error))
+        match self.0 {
+            Need::Mechanism(scheme, inner) => {
+                let Refused { token, error } = inner.refused(error);
+                refusal(scheme, token, error)
+            }
+            Need::CredSsp(inner) => {
+                let credssp::Refused { token, error } = inner.refused(error);
+                refusal(Scheme::CredSsp, token, error)
+            }
+        }
     }
 }

@@ -7,7 +7,7 @@ mod support;
 use std::{path::Path, process::Command, sync::Arc, time::SystemTime};
 
 use hop_auth::{
-    Error, Mechanism, SecurityContext, UserName,
+    BodyClass, Error, Mechanism, SealedBodyError, Sealer, SecurityContext, UserName,
     credssp::{
         Accept, Acceptor, AcceptorOptions, CertificateTrust, CredSspError, DelegatedPassword, Initiate,
         Initiator, InitiatorOptions, NtStatus, Refused, ServerProof, TlsContext, TlsPipe,
@@ -226,6 +226,17 @@ fn both_ends_agree() {
     }
 }
 
+/// Kerberos inside is the plain exchange: no user-to-user, which servers of WinRM do not have.
+#[test]
+fn no_user_to_user() {
+    let mechanisms =
+        InitiatorMechanisms { kerberos: Some(Realm::new(PASSWORD).initiate("WSMAN")), ntlm: None };
+    let (token, _) = hop_auth::spnego::Initiator::negotiate(mechanisms).unwrap();
+    let text = hop_auth::describe::describe(&token).unwrap();
+    assert!(text.contains("AP-REQ") && text.contains("ap-options: mutual-required"), "{text}");
+    assert!(!text.contains("user-to-user") && !text.contains("use-session-key"), "{text}");
+}
+
 #[test]
 fn names_and_passwords_of_all_kinds() {
     for (name, secret) in [("alice", ""), (USER, "x"), (r"DÖM\ünser", "😀")] {
@@ -235,6 +246,43 @@ fn names_and_passwords_of_all_kinds() {
         assert_eq!(outcome.credentials.name.to_string(), name);
         assert_eq!(outcome.credentials.password, secret.into());
     }
+}
+
+#[test]
+fn bodies_of_many_parts() {
+    let outcome = simple(&TLS13, client_options(with_ntlm()), AcceptorOptions::new(both())).unwrap();
+    let mut client = Sealer::new(Box::new(outcome.client), BodyClass::CredSsp);
+    let mut server = Sealer::new(Box::new(outcome.server), BodyClass::CredSsp);
+    let soap = "application/soap+xml;charset=UTF-8";
+    for size in [0, 1, 16384, 16385, 3 * 16384, 500_000] {
+        let body: Vec<u8> = (0..size).map(|i| (i % 251) as u8).collect();
+        let sealed = client.seal(soap, &body).unwrap();
+        let multi = sealed.content_type.starts_with("multipart/x-multi-encrypted;");
+        assert_eq!(multi, size > 16384);
+        let opened = server.unseal(&sealed.content_type, &sealed.body).unwrap();
+        assert_eq!((opened.content_type.as_str(), opened.body), (soap, body));
+    }
+    let sealed = client.seal(soap, &[7; 40_000]).unwrap();
+    for end in (0..sealed.body.len() - 2).step_by(97) {
+        let error = server.unseal(&sealed.content_type, &sealed.body[..end]).unwrap_err();
+        assert!(matches!(error, SealedBodyError::Framing(_)), "{end}: {error}");
+    }
+    server.set_limit(39_999);
+    let error = server.unseal(&sealed.content_type, &sealed.body).unwrap_err();
+    assert!(matches!(error, SealedBodyError::TooLarge { got: 40_000, .. }), "{error}");
+    server.set_limit(40_000);
+    // A body in another protocol than the one that authenticated, sealed or not.
+    let other = sealed.content_type.replace("x-multi-encrypted", "encrypted").replace("CredSSP", "SPNEGO");
+    assert!(matches!(server.unseal(&other, &sealed.body).unwrap_err(), SealedBodyError::Framing(_)));
+    assert!(matches!(server.unseal(soap, b"<s/>").unwrap_err(), SealedBodyError::Plaintext { .. }));
+    // Parts that changed places.
+    let mut swapped = sealed.body.clone();
+    let part = swapped.len() / 3;
+    swapped[part] ^= 1;
+    assert!(matches!(
+        server.unseal(&sealed.content_type, &swapped).unwrap_err(),
+        SealedBodyError::Context(_) | SealedBodyError::Framing(_)
+    ));
 }
 
 /// Somebody in the middle: he has a certificate of his own and passes on what is inside TLS, so that SPNEGO succeeds
@@ -496,15 +544,16 @@ fn setup(usage: &str, realm: &Realm, more: Value) -> Value {
     setup
 }
 
-fn chat(context: &mut TlsContext, peer: &mut Peer) {
-    for size in [1usize, 5000, 16384] {
-        let body: Vec<u8> = (0..size).map(|i| i as u8).collect();
-        let wrapped = context.wrap(&body).unwrap();
-        assert_eq!(peer.unwrap(&wrapped.header, &wrapped.body).unwrap(), body);
-        let (header, sealed) = peer.wrap(&body);
-        assert_eq!(header.len(), wrapped.header.len(), "the trailer's length");
-        assert_eq!(context.unwrap(&header, &sealed).unwrap(), body);
-    }
+fn chat(context: TlsContext, peer: &mut Peer) {
+    let mut context = context;
+    let wrapped = context.wrap(b"header").unwrap();
+    assert_eq!(peer.unwrap(&wrapped.header, &wrapped.body).unwrap(), b"header");
+    let (header, sealed) = peer.wrap(b"header");
+    assert_eq!(header.len(), wrapped.header.len(), "the trailer's length");
+    assert_eq!(context.unwrap(&header, &sealed).unwrap(), b"header");
+    let mut sealer = Sealer::new(Box::new(context), BodyClass::CredSsp);
+    let sizes = [1, 5000, 16384, 16385, 100_000];
+    peer.exchange_bodies(&mut sealer, BodyClass::CredSsp.as_str(), &sizes);
 }
 
 #[test]
@@ -547,11 +596,11 @@ fn pyspnego_accepts_us() {
         let (token, acceptance) = need.send_password().unwrap();
         let (last, complete) = peer.step(Some(&token)).unwrap();
         assert!(complete);
-        let mut context = acceptance.accepted(last.as_deref()).unwrap();
+        let context = acceptance.accepted(last.as_deref()).unwrap();
         let info = peer.info();
         assert_eq!(info["credential"], json!(["PEER", "alice", PASSWORD]));
         assert_eq!(info["version"], version);
-        chat(&mut context, &mut peer);
+        chat(context, &mut peer);
     }
 }
 
@@ -596,7 +645,7 @@ fn we_accept_pyspnego() {
         let pipe = server_tls(&certificate, tls).connection().unwrap();
         let mut acceptor = Acceptor::new(Box::new(pipe), options);
         let mut token = peer.step(None).unwrap().0.unwrap();
-        let (mut context, credentials, mechanism) = loop {
+        let (context, credentials, mechanism) = loop {
             match settle(&mut realm, acceptor.handle(&token)) {
                 Ok(Accept::Continue { token: reply, next }) => {
                     acceptor = next;
@@ -612,7 +661,7 @@ fn we_accept_pyspnego() {
         assert_eq!(mechanism == Mechanism::Ntlm, inner == "ntlm");
         assert_eq!(credentials.name.user, USER);
         assert_eq!(credentials.password, PASSWORD.into());
-        chat(&mut context, &mut peer);
+        chat(context, &mut peer);
     }
 }
 

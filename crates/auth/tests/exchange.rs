@@ -6,10 +6,15 @@ mod common;
 
 use common::World;
 use hop_auth::{
-    BodyClass, Error, SealedBodyError, Sealer,
+    BodyClass, Error, SealedBodyError, Sealer, UserName, client,
+    credssp::{self, DelegatedPassword, tls},
     http::{self, Scheme},
-    server::{Acceptor, NeedKerberos, Refusal, Step, challenges},
-    spnego::{NegState, NegTokenInit, NegTokenResp, Oid, Token, encode_mech_types},
+    ntlm,
+    server::{Acceptor, NeedKerberos, Offer, Refusal, Step, challenges},
+    spnego::{
+        AcceptorMechanisms, InitiatorMechanisms, NegState, NegTokenInit, NegTokenResp, Oid, Token,
+        encode_mech_types,
+    },
 };
 use hop_kerberos::EncryptionType;
 use hop_kerberos::gss::{AcceptorOptions, Context, ExpectApRep, GssFlags, Initiator};
@@ -307,4 +312,137 @@ fn replace(body: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     }
     out.extend_from_slice(rest);
     out
+}
+
+fn ntlm_acceptor() -> ntlm::Acceptor {
+    ntlm::Acceptor::new(ntlm::AcceptorOptions::new("SERVERA"), rand::random(), std::time::SystemTime::now())
+}
+
+fn ntlm_client() -> InitiatorMechanisms {
+    let credential = ntlm::Credential::with_password(UserName::parse("alice"), &"secret".into());
+    let now = std::time::SystemTime::now();
+    let ntlm = ntlm::Initiator::start(credential, ntlm::InitiatorOptions::default(), now, &mut rand::rng());
+    InitiatorMechanisms { kerberos: None, ntlm: Some(ntlm) }
+}
+
+fn credssp() -> (String, client::ExpectAnswer, Offer) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate =
+        rcgen::CertificateParams::new(vec!["servera".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let tls = tls::ServerTls::new(
+        vec![certificate.der().clone()],
+        rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+    )
+    .unwrap();
+    let options = credssp::AcceptorOptions::new(ntlm_only());
+    let acceptor = credssp::Acceptor::new(Box::new(tls.connection().unwrap()), options);
+    let pipe = tls::client("servera", None, std::time::SystemTime::now()).unwrap();
+    let credentials = DelegatedPassword { name: UserName::parse("alice"), password: "secret".into() };
+    let options = credssp::InitiatorOptions::new(ntlm_client(), credentials);
+    let (authorization, expect) = client::start_credssp(Box::new(pipe), options, &mut rand::rng()).unwrap();
+    (authorization, expect, Offer { mechanisms: ntlm_only(), credssp: Some(acceptor) })
+}
+
+fn ntlm_only() -> AcceptorMechanisms {
+    AcceptorMechanisms { kerberos: false, ntlm: Some(ntlm_acceptor()) }
+}
+
+fn verify(step: Result<Step, Refusal>) -> Result<Step, Refusal> {
+    match step? {
+        Step::NeedNtlm(need) => {
+            let key = need.question().verify(&ntlm::NtHash::of_password(&"secret".into())).unwrap();
+            need.accepted(&key)
+        }
+        other => Ok(other),
+    }
+}
+
+/// Header by header, as HTTP carries them; both ends' sealers at the end.
+fn over_http(
+    mut authorization: String,
+    mut expect: client::ExpectAnswer,
+    offer: Offer,
+    consent: bool,
+) -> Result<(Sealer, Sealer, Option<DelegatedPassword>), Box<Error>> {
+    let mut acceptor = Acceptor::with(offer);
+    loop {
+        let (www_authenticate, server, password) =
+            match verify(acceptor.handle(&authorization)).map_err(|refusal| refusal.error)? {
+                Step::Continue { www_authenticate, next } => {
+                    acceptor = next;
+                    match expect.handle(&[&www_authenticate], false)? {
+                        client::Step::Continue { authorization: next, next: state } => {
+                            (authorization, expect) = (next, state);
+                        }
+                        client::Step::NeedConsent(need) if consent => {
+                            (authorization, expect) = need.send_password()?;
+                        }
+                        client::Step::NeedConsent(need) => {
+                            assert_eq!(need.proof().mechanism, hop_auth::Mechanism::Ntlm);
+                            return Err(Box::new(Error::NotMutual));
+                        }
+                        client::Step::Established(_) => panic!("too early"),
+                    }
+                    continue;
+                }
+                Step::Established { www_authenticate, sealer } => (www_authenticate, sealer, None),
+                Step::Delegated { sealer, credentials } => (None, sealer, Some(credentials)),
+                other => panic!("{other:?}"),
+            };
+        let challenges: Vec<&str> = www_authenticate.as_deref().into_iter().collect();
+        match expect.handle(&challenges, true)? {
+            client::Step::Established(client) => return Ok((client, server, password)),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn ntlm_and_credssp_over_http() {
+    let (authorization, expect) = client::start(Scheme::Negotiate, ntlm_client()).unwrap();
+    let (mut client, mut server, password) =
+        over_http(authorization, expect, ntlm_only().into(), false).unwrap();
+    assert!(password.is_none());
+    let sealed = client.seal(SOAP, b"<s/>").unwrap();
+    assert!(sealed.content_type.contains("HTTP-SPNEGO-session-encrypted"));
+    assert!(sealed.body.windows(6).any(|w| w == [16, 0, 0, 0, 1, 0]), "a signature of 16 bytes");
+    assert_eq!(server.unseal(&sealed.content_type, &sealed.body).unwrap().body, b"<s/>");
+
+    let (authorization, expect, offer) = credssp();
+    assert!(authorization.starts_with("CredSSP "));
+    assert_eq!(offer.challenges(), ["Negotiate", "CredSSP"]);
+    let (mut client, mut server, password) = over_http(authorization, expect, offer, true).unwrap();
+    assert_eq!(password.unwrap().password, "secret".into());
+    let sealed = server.seal(SOAP, &[7; 50_000]).unwrap();
+    assert!(
+        sealed.content_type.starts_with("multipart/x-multi-encrypted;protocol=\"application/HTTP-CredSSP")
+    );
+    assert_eq!(client.unseal(&sealed.content_type, &sealed.body).unwrap().body, [7; 50_000]);
+}
+
+#[test]
+fn no_password_without_consent() {
+    let (authorization, expect, offer) = credssp();
+    let error = over_http(authorization, expect, offer, false).err().unwrap();
+    assert!(matches!(*error, Error::NotMutual));
+    // A server that says 200 before it has proved anything.
+    let (_, expect, _) = credssp();
+    assert!(matches!(expect.handle(&[], true), Err(Error::NotMutual)));
+    let (_, expect, _) = credssp();
+    let error = expect.handle(&["Negotiate", "Kerberos"], false).unwrap_err();
+    assert_eq!(error.to_string(), "the server offers Negotiate, Kerberos, expected CredSSP");
+}
+
+#[test]
+fn schemes_that_are_not_offered_or_change() {
+    let (authorization, _, mut offer) = credssp();
+    offer.credssp = None;
+    let refused = refusal(Acceptor::with(offer).handle(&authorization));
+    assert!(matches!(*refused.error, Error::Scheme { .. }));
+    // NTLM goes with Negotiate only.
+    let (first, _) = client::start(Scheme::Negotiate, ntlm_client()).unwrap();
+    let as_kerberos = first.replace("Negotiate", "Kerberos");
+    assert!(Acceptor::with(ntlm_only()).handle(&as_kerberos).is_err());
+    let Step::Continue { next, .. } = Acceptor::with(ntlm_only()).handle(&first).unwrap() else { panic!() };
+    assert!(matches!(*refusal(next.handle(&as_kerberos)).error, Error::Header(_)));
 }

@@ -6,7 +6,7 @@ mod support;
 use std::time::SystemTime;
 
 use hop_auth::{
-    Error, Mechanism, SecurityContext, UserName,
+    BodyClass, Error, Mechanism, Sealer, SecurityContext, UserName,
     ntlm::{self, HashFile, NtHash, NtlmError, Verifier as _},
     spnego::{
         Accept, Acceptor, AcceptorMechanisms, ExpectReply, Initiate, Initiator, InitiatorMechanisms,
@@ -16,7 +16,7 @@ use hop_auth::{
 use rand::Rng as _;
 use serde_json::{Value, json};
 use support::{
-    Peer, python,
+    Peer, python, python_with_gss_ntlmssp,
     realm::{HOST, Realm, USER},
 };
 
@@ -266,13 +266,9 @@ fn setup(usage: &str, realm: &Realm, more: Value) -> Value {
     setup
 }
 
-fn chat(context: &mut dyn SecurityContext, peer: &mut Peer) {
-    for text in [&b"one"[..], b"two", &[7; 5000]] {
-        let sealed = context.wrap(text).unwrap();
-        assert_eq!(peer.unwrap(&sealed.header, &sealed.body).unwrap(), text);
-        let (header, body) = peer.wrap(text);
-        assert_eq!(context.unwrap(&header, &body).unwrap(), text);
-    }
+fn chat(context: Box<dyn SecurityContext>, peer: &mut Peer) {
+    let mut sealer = Sealer::new(context, BodyClass::Spnego);
+    peer.exchange_bodies(&mut sealer, BodyClass::Spnego.as_str(), &[1, 17, 40_000]);
 }
 
 fn initiate(
@@ -305,9 +301,9 @@ fn pyspnego_accepts_us() {
             ntlm: (offer != "kerberos").then(ntlm_client),
         };
         let mut peer = Peer::start(&python, &setup("accept", &realm, json!({})));
-        let (mut context, mechanism) = initiate(&mut peer, mechanisms).unwrap();
+        let (context, mechanism) = initiate(&mut peer, mechanisms).unwrap();
         assert_eq!(mechanism, expected, "{offer}");
-        chat(context.as_mut(), &mut peer);
+        chat(context, &mut peer);
     }
 }
 
@@ -355,9 +351,9 @@ fn we_accept_pyspnego() {
             more["environment"] = json!({ "KRB5_CONFIG": "/nonexistent", "KRB5CCNAME": "/nonexistent" });
         }
         let mut peer = Peer::start(&python, &setup("initiate", &realm, more));
-        let (mut context, mechanism) = accept(&mut peer, &mut realm, mechanisms);
+        let (context, mechanism) = accept(&mut peer, &mut realm, mechanisms);
         assert_eq!(mechanism, expected, "{protocol} {user}");
-        chat(context.as_mut(), &mut peer);
+        chat(context, &mut peer);
     }
 }
 
@@ -374,7 +370,7 @@ fn the_preferred_mechanism_changes_with_pyspnego() {
     assert_eq!((init.mech_types.first(), init.mech_types.last()), (Some(&Oid::KERBEROS), Some(&Oid::NTLM)));
     let mut users = HashFile::default();
     users.insert(UserName::parse(USER), NtHash::of_password(&PASSWORD.into()));
-    let (mut context, last) = loop {
+    let (context, last) = loop {
         let step = match acceptor.handle(&token, true).map_err(|refused| refused.error).unwrap() {
             Accept::NeedNtlm(need) => {
                 let key = users.verify(need.question()).unwrap();
@@ -394,5 +390,31 @@ fn the_preferred_mechanism_changes_with_pyspnego() {
     let Token::Resp(resp) = Token::decode(&last).unwrap() else { panic!() };
     assert!(resp.mech_list_mic.is_some());
     assert!(peer.step(Some(&last)).unwrap().1);
-    chat(context.as_mut(), &mut peer);
+    chat(context, &mut peer);
+}
+
+/// MIT's SPNEGO with gss-ntlmssp inside: another one's idea of the MIC over the list and of the key streams after it.
+#[test]
+fn gss_ntlmssp_in_mits_spnego_both_ways() {
+    let Some(python) = python_with_gss_ntlmssp() else { return };
+    let mut realm = Realm::new(PASSWORD);
+    let with = json!({ "protocol": "gss-ntlmssp in spnego", "username": "alice" });
+    let mut peer = Peer::start(&python, &setup("initiate", &realm, with.clone()));
+    let (context, mechanism) = accept(&mut peer, &mut realm, both());
+    assert_eq!(mechanism, Mechanism::Ntlm);
+    chat(context, &mut peer);
+
+    let mut peer = Peer::start(&python, &setup("accept", &realm, with));
+    let (context, mechanism) = initiate(&mut peer, with_ntlm()).unwrap();
+    assert_eq!(mechanism, Mechanism::Ntlm);
+    chat(context, &mut peer);
+
+    // We prefer Kerberos, it has NTLM alone: we change our mind, both ends prove the list.
+    let with = json!({ "protocol": "gss-ntlmssp in spnego" });
+    let mut peer = Peer::start(&python, &setup("accept", &realm, with));
+    let mechanisms =
+        InitiatorMechanisms { kerberos: Some(realm.initiate("HTTP")), ntlm: Some(ntlm_client()) };
+    let (context, mechanism) = initiate(&mut peer, mechanisms).unwrap();
+    assert_eq!(mechanism, Mechanism::Ntlm);
+    chat(context, &mut peer);
 }

@@ -15,7 +15,7 @@ use hop_auth::{
 use hop_kerberos::gss::{BindingPolicy, ChannelBindings};
 use rand::Rng as _;
 use serde_json::{Value, json};
-use support::{Peer, python};
+use support::{Peer, python, python_with_gss_ntlmssp};
 
 const PASSWORD: &str = "Pässwörd-€";
 
@@ -362,4 +362,31 @@ fn we_accept_pyspnego() {
     // NTLMv1, which pyspnego still speaks when told to.
     let old = json!({ "channel_bindings": "x", "environment": { "LM_COMPAT_LEVEL": "2" } });
     assert_eq!(refused(old), NtlmError::NotV2);
+}
+
+#[test]
+fn gss_ntlmssp_both_ways() {
+    let Some(python) = python_with_gss_ntlmssp() else { return };
+    let with = json!({ "protocol": "gss-ntlmssp", "channel_bindings": "x" });
+    let mut server = options();
+    server.channel_bindings = Some(bindings("x"));
+    server.binding_policy = BindingPolicy::Strict;
+    // Outside SPNEGO it protects its messages by a MIC only when asked to.
+    let error =
+        accept(&mut Peer::start(&python, &setup("initiate", with.clone())), server.clone()).unwrap_err();
+    assert_eq!(error, NtlmError::MicMissing);
+    server.mic_required = false;
+    let mut peer = Peer::start(&python, &setup("initiate", with));
+    let mut context = accept(&mut peer, server.clone()).unwrap();
+    talk(&mut context, &mut peer);
+    let other = json!({ "protocol": "gss-ntlmssp", "channel_bindings": "y" });
+    let error = accept(&mut Peer::start(&python, &setup("initiate", other)), server).unwrap_err();
+    assert_eq!(error, NtlmError::BindingsMismatch);
+
+    let mut peer = Peer::start(&python, &setup("accept", json!({ "protocol": "gss-ntlmssp" })));
+    let (negotiate, expect) = initiate(InitiatorOptions::default());
+    let (challenge, _) = peer.step(Some(&negotiate)).unwrap();
+    let (authenticate, mut context) = expect.handle(&challenge.unwrap()).unwrap();
+    assert!(peer.step(Some(&authenticate)).unwrap().1);
+    talk(&mut context, &mut peer);
 }

@@ -29,6 +29,38 @@ if setup["usage"] == "accept":
 make = lambda protocol, **kwargs: getattr(spnego, {"initiate": "client", "accept": "server"}[setup["usage"]])(
     protocol=protocol, options=options(protocol), **user, **common, **kwargs)
 
+class GssNtlm:
+    """gss-ntlmssp below MIT's GSS-API, bare or inside MIT's SPNEGO."""
+    NTLM, SPNEGO = "1.3.6.1.4.1.311.2.2.10", "1.3.6.1.5.5.2"
+    def __init__(self, spnego):
+        import gssapi, gssapi.raw as raw
+        ntlm = gssapi.OID.from_int_seq(self.NTLM)
+        mech = gssapi.OID.from_int_seq(self.SPNEGO) if spnego else ntlm
+        if setup["usage"] == "initiate":
+            name = gssapi.Name(setup["username"], gssapi.NameType.user)
+            cred = raw.acquire_cred_with_password(name, setup["password"].encode(), mechs=[mech], usage="initiate").creds
+            if spnego:
+                raw.set_neg_mechs(cred, [ntlm])
+            flags = gssapi.RequirementFlag
+            self.inner = gssapi.SecurityContext(
+                name=gssapi.Name(f'{setup["service"]}@{setup["hostname"]}', gssapi.NameType.hostbased_service),
+                creds=gssapi.Credentials(base=cred), mech=mech, usage="initiate",
+                flags=flags.confidentiality | flags.integrity | flags.replay_detection | flags.out_of_sequence_detection,
+                channel_bindings=bindings and raw.ChannelBindings(application_data=bindings.encode()))
+        else:
+            cred = gssapi.Credentials(usage="accept", mechs=[mech])
+            if spnego:
+                raw.set_neg_mechs(cred, [ntlm])
+            self.inner = gssapi.SecurityContext(creds=cred, usage="accept")
+    complete = property(lambda self: self.inner.complete)
+    def step(self, token):
+        return self.inner.step(token)
+    def wrap_winrm(self, data):
+        token = self.inner.wrap(data, True).message
+        return spnego._context.WinRMWrapResult(header=token[:16], data=token[16:], padding_length=0)
+    def unwrap_winrm(self, header, data):
+        return self.inner.unwrap(header + data).message
+
 kwargs = {}
 if setup["protocol"] == "credssp":
     if "version" in setup:
@@ -39,7 +71,10 @@ if setup["protocol"] == "credssp":
     kwargs["credssp_tls_context"] = tls
     if "inner" in setup:
         kwargs["credssp_negotiate_context"] = make(setup["inner"])
-context = make(setup["protocol"], **kwargs)
+if setup["protocol"].startswith("gss-ntlmssp"):
+    context = GssNtlm(setup["protocol"] == "gss-ntlmssp in spnego")
+else:
+    context = make(setup["protocol"], **kwargs)
 
 def run(ask):
     name = ask["do"]

@@ -26,7 +26,8 @@ macro_rules! targets {
 
 targets! {
     "auth" hop_auth::fuzz {
-        "headers" fuzz_headers, "ntlm" fuzz_ntlm, "sealed_body" fuzz_sealed_body, "spnego" fuzz_spnego
+        "certificate" fuzz_certificate, "headers" fuzz_headers, "ntlm" fuzz_ntlm, "sealed_body" fuzz_sealed_body,
+        "spnego" fuzz_spnego, "ts_request" fuzz_ts_request
     }
     "clixml" hop_clixml::fuzz { "document" fuzz_document, "value" fuzz_value }
     "delegation" hop_delegation::fuzz { "reason" fuzz_reason, "refusals" fuzz_refusals, "session_report" fuzz_session_report }

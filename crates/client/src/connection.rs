@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 
+use hop_auth::http::Scheme;
 use hop_delegation::Mode;
 
 use crate::{
+    authentication::{Authentication, CredSsp, EveryRequest, Login, Negotiate},
     error::Error,
     hosts::Target,
     http::{Http, Settings},
     kerberos::{DelegationOutcome, Identity, Kerberos},
+    security::Provider,
+    tls::TlsSetupError,
     transport::Transport,
     winrs,
 };
@@ -22,11 +26,99 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// HTTP or HTTPS, authenticated as `login` says.
+    ///
+    /// # Errors
+    /// Something that the way of authentication needs is missing, or TLS cannot be set up.
+    pub fn open(target: Target, login: Login, settings: Settings) -> Result<Self, Error> {
+        let missing = |what: &str| Error::Credentials { host: target.alias.clone(), source: what.into() };
+        let tickets = |service: Option<&str>, mode| {
+            login.identity.clone().map(|identity| {
+                let mut target = target.clone();
+                if let Some(service) = service {
+                    target.service = service.to_owned();
+                }
+                Arc::new(Kerberos::new(identity, target, mode))
+            })
+        };
+        let mode = login.delegation.or(target.delegation).unwrap_or_default();
+        let password = || login.password.clone().ok_or_else(|| missing("user name and password are needed"));
+        let no_identity = || missing("Kerberos needs a ticket cache, a password or a keytab");
+        let needs_https = || match target.https {
+            true => Ok(()),
+            false => Err(missing("this way of authentication needs HTTPS")),
+        };
+        let mut delegation = DelegationOutcome::default();
+        let provider: Box<dyn Provider> = match login.authentication {
+            Authentication::Negotiate | Authentication::Kerberos | Authentication::Ntlm => {
+                let alone = login.authentication == Authentication::Ntlm;
+                let kerberos = tickets(None, mode).filter(|_| !alone);
+                let ntlm = if alone {
+                    Some(password()?)
+                } else {
+                    let allowed = login.allow_ntlm && login.authentication == Authentication::Negotiate;
+                    login.password.clone().filter(|_| allowed)
+                };
+                if kerberos.is_none() && ntlm.is_none() {
+                    return Err(no_identity());
+                }
+                if let Some(kerberos) = &kerberos {
+                    delegation = kerberos.outcome();
+                }
+                let scheme = match login.authentication {
+                    Authentication::Kerberos => Scheme::Kerberos,
+                    _ => Scheme::Negotiate,
+                };
+                Box::new(Negotiate { target: target.clone(), scheme, kerberos, ntlm })
+            }
+            Authentication::CredSsp => {
+                let kerberos = tickets(Some("WSMAN"), Mode::Never);
+                if kerberos.is_none() && !login.allow_ntlm {
+                    return Err(no_identity());
+                }
+                let tls =
+                    |source: TlsSetupError| Error::Tls { host: target.alias.clone(), source: source.into() };
+                // Whether the certificate inside is a trusted one matters for the decision alone.
+                let roots = match settings.tls.trust.roots() {
+                    Err(TlsSetupError::NoAuthorities(_)) => None,
+                    roots => roots.map_err(tls)?,
+                };
+                Box::new(CredSsp {
+                    target: target.clone(),
+                    kerberos,
+                    password: password()?,
+                    allow_ntlm: login.allow_ntlm,
+                    policy: login.credssp,
+                    roots,
+                })
+            }
+            Authentication::Basic => {
+                needs_https()?;
+                Box::new(EveryRequest::basic(target.clone(), &password()?)?)
+            }
+            Authentication::Certificate => {
+                needs_https()?;
+                if settings.tls.certificate.is_none() {
+                    return Err(missing("a client certificate is needed"));
+                }
+                Box::new(EveryRequest::certificate(target.clone()))
+            }
+        };
+        let transport = Arc::new(Http::new(target.clone(), provider, settings));
+        Ok(Self { transport, target, delegation })
+    }
+
     /// HTTP with Kerberos. The target's own delegation mode, if it is configured, comes before `mode`'s default.
     pub fn kerberos(target: Target, identity: Arc<Identity>, mode: Option<Mode>, settings: Settings) -> Self {
         let mode = mode.or(target.delegation).unwrap_or_default();
-        let provider = Kerberos::new(identity, target.clone(), mode);
-        let delegation = provider.outcome();
+        let kerberos = Kerberos::new(identity, target.clone(), mode);
+        let delegation = kerberos.outcome();
+        let provider = Negotiate {
+            target: target.clone(),
+            scheme: Scheme::Negotiate,
+            kerberos: Some(Arc::new(kerberos)),
+            ntlm: None,
+        };
         let transport = Arc::new(Http::new(target.clone(), Box::new(provider), settings));
         Self { transport, target, delegation }
     }

@@ -40,6 +40,14 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// No TLS connection: the server's certificate is not trusted, or TLS cannot be set up here.
+    #[error("TLS with {host} failed: {source}")]
+    Tls {
+        /// The host.
+        host: String,
+        /// Why.
+        source: Cause,
+    },
     /// The server took too long.
     #[error("{host} did not {action} within {} s", within.as_secs())]
     TimedOut {

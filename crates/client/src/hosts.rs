@@ -10,6 +10,7 @@
 //! host_name = "servera.hop.test"   # the real name, for the service principal
 //! address = "127.0.0.2"            # where to connect to, if not where host_name leads
 //! port = 15985
+//! https = true                     # HTTPS; the default port is 5986 then
 //! service = "HTTP"                 # service part of the service principal name
 //! user = "alice@HOP.TEST"
 //! delegation = "forward"           # auto, never, forward
@@ -28,6 +29,8 @@ use crate::error::Error;
 
 /// WinRM's port for HTTP.
 pub const DEFAULT_PORT: u16 = 5985;
+/// WinRM's port for HTTPS.
+pub const DEFAULT_HTTPS_PORT: u16 = 5986;
 /// The session configuration that every PowerShell has.
 pub const DEFAULT_CONFIGURATION: &str = "Microsoft.PowerShell";
 
@@ -42,6 +45,8 @@ pub struct Target {
     pub address: String,
     /// TCP port.
     pub port: u16,
+    /// HTTPS instead of HTTP.
+    pub https: bool,
     /// Service part of the service principal name, `HTTP` if not configured.
     pub service: String,
     /// The user's principal, if not the default of the credential cache.
@@ -53,9 +58,19 @@ pub struct Target {
 }
 
 impl Target {
-    /// `http://HOST:PORT/wsman`.
+    /// The same host by HTTPS; HTTP's default port becomes that of HTTPS.
+    #[must_use]
+    pub fn with_https(mut self) -> Self {
+        if !self.https && self.port == DEFAULT_PORT {
+            self.port = DEFAULT_HTTPS_PORT;
+        }
+        self.https = true;
+        self
+    }
+
+    /// `http://HOST:PORT/wsman`, or `https`.
     pub fn url(&self) -> String {
-        format!("http://{}/wsman", self.authority())
+        format!("{}://{}/wsman", if self.https { "https" } else { "http" }, self.authority())
     }
 
     /// `HOST:PORT`, as it stands in URLs and `Host` headers.
@@ -88,6 +103,7 @@ struct Entry {
     host_name: Option<String>,
     address: Option<String>,
     port: Option<u16>,
+    https: Option<bool>,
     service: Option<String>,
     user: Option<String>,
     delegation: Option<String>,
@@ -161,11 +177,14 @@ impl Hosts {
         let text =
             |field: fn(&Entry) -> Option<&String>| matching.iter().find_map(|entry| field(entry)).cloned();
         let host_name = text(|e| e.host_name.as_ref()).unwrap_or_else(|| alias.to_owned());
+        let https = matching.iter().find_map(|e| e.https).unwrap_or(false);
+        let default_port = if https { DEFAULT_HTTPS_PORT } else { DEFAULT_PORT };
         Ok(Target {
+            https,
             alias: alias.to_owned(),
             address: text(|e| e.address.as_ref()).unwrap_or_else(|| host_name.clone()),
             host_name,
-            port: port.or_else(|| matching.iter().find_map(|e| e.port)).unwrap_or(DEFAULT_PORT),
+            port: port.or_else(|| matching.iter().find_map(|e| e.port)).unwrap_or(default_port),
             service: text(|e| e.service.as_ref()).unwrap_or_else(|| "HTTP".to_owned()),
             user: user.or_else(|| text(|e| e.user.as_ref())),
             delegation: text(|e| e.delegation.as_ref()).and_then(|mode| mode.parse().ok()),
@@ -268,6 +287,10 @@ mod tests {
                 user = "alice@HOP.TEST"
                 delegation = "forward"
                 service = "WSMAN"
+
+                [[host]]
+                name = "secure"
+                https = true
                 "#,
             )
             .unwrap();
@@ -282,6 +305,10 @@ mod tests {
         assert_eq!((target.port, target.user.as_deref()), (99, Some("bob@HOP.TEST")));
         let target = hosts.resolve("[::1]:7").unwrap();
         assert_eq!((target.address.as_str(), target.authority().as_str()), ("::1", "[::1]:7"));
+        assert_eq!(hosts.resolve("secure").unwrap().url(), "https://secure:5986/wsman");
+        assert_eq!(hosts.resolve("other").unwrap().with_https().url(), "https://other:5986/wsman");
+        assert_eq!(hosts.resolve("other:80").unwrap().with_https().port, 80);
+        assert_eq!(hosts.resolve("secure:7").unwrap().url(), "https://secure:7/wsman");
         assert_eq!(hosts.resolve("other").unwrap().url(), "http://other:5985/wsman");
     }
 

@@ -1,4 +1,4 @@
-//! HTTP/1.1 with sealed bodies.
+//! HTTP/1.1 with sealed bodies, or HTTPS.
 //!
 //! One connection serves as long as only one request is under way. Another one is opened, with its own
 //! authentication, when a request must not wait for the one before: stopping a pipeline whose Receive is parked.
@@ -17,12 +17,20 @@ use hyper::{
     header::{self, HeaderMap, HeaderValue},
 };
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpStream, task::JoinHandle, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    sync::OnceCell,
+    task::JoinHandle,
+    time::timeout,
+};
+use tokio_rustls::TlsConnector;
 
 use crate::{
     error::{Cause, Error},
     hosts::Target,
-    security::{Body, Provider, Security},
+    security::{Body, Channel, Provider, Security},
+    tls::{self, TlsOptions},
     transport::{Answer, Transport},
 };
 
@@ -42,6 +50,8 @@ pub struct Settings {
     pub max_answer: usize,
     /// Connections that are kept when they are idle.
     pub max_idle: usize,
+    /// For HTTPS.
+    pub tls: TlsOptions,
 }
 
 impl Default for Settings {
@@ -52,6 +62,7 @@ impl Default for Settings {
             network: Duration::from_secs(30),
             max_answer: 64 << 20,
             max_idle: 4,
+            tls: TlsOptions::default(),
         }
     }
 }
@@ -63,12 +74,21 @@ pub struct Http {
     provider: Box<dyn Provider>,
     settings: Settings,
     idle: Mutex<Vec<Connection>>,
+    /// Made from files when the first connection needs it.
+    connector: OnceCell<TlsConnector>,
 }
 
 impl Http {
     /// No connection is made before the first request.
     pub fn new(target: Target, provider: Box<dyn Provider>, settings: Settings) -> Self {
-        Self { target, path: "/wsman".to_owned(), provider, settings, idle: Mutex::new(Vec::new()) }
+        Self {
+            target,
+            path: "/wsman".to_owned(),
+            provider,
+            settings,
+            idle: Mutex::new(Vec::new()),
+            connector: OnceCell::new(),
+        }
     }
 
     async fn exchange(&self, body: Vec<u8>, within: Duration) -> Result<Answer, Error> {
@@ -97,6 +117,7 @@ impl Http {
     async fn connect(&self) -> Result<Connection, Error> {
         let stream = self.dial().await?;
         let _ = stream.set_nodelay(true);
+        let (stream, channel) = self.secure(stream).await?;
         let (sender, driver) =
             http1::handshake(TokioIo::new(stream)).await.map_err(|e| self.broken(&reason(&e)))?;
         let driver = tokio::spawn(async move {
@@ -106,7 +127,7 @@ impl Http {
         });
         let limit = self.settings.authenticate;
         let timed_out = |_| self.timed_out("authenticate", limit);
-        let security = timeout(limit, self.provider.begin()).await.map_err(timed_out)??;
+        let security = timeout(limit, self.provider.begin(channel)).await.map_err(timed_out)??;
         let mut connection = Connection { sender, driver, security };
         let authorization = connection.security.start().map_err(|e| self.unauthenticated(e))?;
         if let Some(token) = authorization {
@@ -114,6 +135,27 @@ impl Http {
         }
         connection.security.limit_answers(self.settings.max_answer);
         Ok(connection)
+    }
+
+    /// TLS, if the target wants it.
+    async fn secure(&self, stream: TcpStream) -> Result<(Box<dyn Stream>, Channel), Error> {
+        if !self.target.https {
+            return Ok((Box::new(stream), Channel::default()));
+        }
+        let failed = |source: Cause| Error::Tls { host: self.target.alias.clone(), source };
+        let options = self.settings.tls.clone();
+        let make = || async {
+            let made = tokio::task::spawn_blocking(move || options.connector()).await;
+            made.map_err(|e| failed(e.into()))?.map_err(|e| failed(e.into()))
+        };
+        let connector = self.connector.get_or_try_init(make).await?;
+        let limit = self.settings.connect;
+        let handshake = tls::connect(connector, &self.settings.tls.trust, &self.target.host_name, stream);
+        let (stream, channel) = timeout(limit, handshake)
+            .await
+            .map_err(|_| self.timed_out("make a TLS connection", limit))?
+            .map_err(|source| failed(source.into()))?;
+        Ok((Box::new(stream), channel))
     }
 
     /// Tries the addresses of the host one after the other.
@@ -162,8 +204,9 @@ impl Http {
             header::USER_AGENT,
             HeaderValue::from_static(concat!("secondhop/", env!("CARGO_PKG_VERSION"))),
         );
-        if let Some(token) = authorization {
-            insert(headers, header::AUTHORIZATION, token);
+        if let Some(Ok(mut value)) = authorization.map(HeaderValue::from_str) {
+            value.set_sensitive(true);
+            headers.insert(header::AUTHORIZATION, value);
         }
         request
     }
@@ -209,6 +252,10 @@ impl Transport for Http {
     }
 }
 
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
 /// One authenticated connection, with no request under way.
 struct Connection {
     sender: SendRequest<Full<Bytes>>,
@@ -231,8 +278,8 @@ impl From<Error> for Failure {
 impl Connection {
     /// The token legs, on requests without body.
     async fn authenticate(&mut self, http: &Http, first: String) -> Result<(), Error> {
-        /// No mechanism needs more.
-        const MAX_LEGS: usize = 5;
+        /// No mechanism needs more: CredSSP has five, and two more if the mechanism inside changes.
+        const MAX_LEGS: usize = 10;
         let mut token = first;
         for _ in 0..MAX_LEGS {
             let request = http.request(None, Some(&token), Vec::new());
@@ -266,7 +313,8 @@ impl Connection {
         }
         let plain = Body { content_type: SOAP.to_owned(), bytes: envelope.to_vec() };
         let sealed = self.security.seal(plain).map_err(|e| http.unauthenticated(e))?;
-        let request = http.request(Some(&sealed.content_type), None, sealed.bytes);
+        let authorization = self.security.authorization().map(|secret| secret.expose().as_str());
+        let request = http.request(Some(&sealed.content_type), authorization, sealed.bytes);
         let response = match self.sender.try_send_request(request).await {
             Ok(response) => response,
             Err(mut error) => {

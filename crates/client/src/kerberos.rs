@@ -6,20 +6,16 @@ use std::{
     time::SystemTime,
 };
 
-use futures_util::future::BoxFuture;
-use hop_auth::http::Scheme;
 use hop_delegation::{ClientFacts, Decision, Mode, TgtFacts, after_kdc_refusal, decide};
-use hop_kerberos::{Credential, Principal, TicketFlags, ccache::KdcOffset};
+use hop_kerberos::{
+    Credential, Principal, TicketFlags,
+    ccache::KdcOffset,
+    gss::{ChannelBindings, ExpectApRep, GssFlags, Initiator, InitiatorOptions},
+};
 use hop_kerberos_io::{Environment, KdcClient};
 use hop_secret::SecretString;
 
-use crate::{
-    error::Error,
-    hosts::Target,
-    negotiate::Negotiation,
-    security::{Provider, Security},
-    tickets::Tickets,
-};
+use crate::{error::Error, hosts::Target, tickets::Tickets};
 
 /// Why a client has no usable identity.
 #[derive(Debug, thiserror::Error)]
@@ -130,7 +126,6 @@ pub struct Kerberos {
     identity: Arc<Identity>,
     target: Target,
     mode: Mode,
-    scheme: Scheme,
     prepared: tokio::sync::Mutex<Option<Arc<Prepared>>>,
     decision: Arc<Mutex<Option<Decision>>>,
 }
@@ -147,9 +142,9 @@ impl DelegationOutcome {
 }
 
 /// Tickets for one host.
-pub(crate) struct Prepared {
-    pub(crate) service: Credential,
-    pub(crate) forwarded: Option<Credential>,
+struct Prepared {
+    service: Credential,
+    forwarded: Option<Credential>,
     decision: Decision,
     offset: Option<KdcOffset>,
 }
@@ -157,26 +152,35 @@ pub(crate) struct Prepared {
 impl Kerberos {
     /// For a host; `mode` says what may travel on.
     pub fn new(identity: Arc<Identity>, target: Target, mode: Mode) -> Self {
-        Self {
-            identity,
-            target,
-            mode,
-            scheme: Scheme::Negotiate,
-            prepared: Default::default(),
-            decision: Default::default(),
-        }
-    }
-
-    /// With another HTTP scheme than `Negotiate`.
-    #[must_use]
-    pub fn with_scheme(mut self, scheme: Scheme) -> Self {
-        self.scheme = scheme;
-        self
+        Self { identity, target, mode, prepared: Default::default(), decision: Default::default() }
     }
 
     /// A window on the delegation decision.
     pub fn outcome(&self) -> DelegationOutcome {
         DelegationOutcome(self.decision.clone())
+    }
+
+    /// The AP-REQ token for a new connection, and what awaits the answer.
+    pub(crate) async fn initiate(
+        &self,
+        bindings: Option<&ChannelBindings>,
+    ) -> Result<(Vec<u8>, ExpectApRep), Error> {
+        let prepared = self.prepared().await?;
+        let options = InitiatorOptions {
+            credential: &prepared.service,
+            forwarded: prepared.forwarded.as_ref(),
+            channel_bindings: bindings,
+            advertise_bindings: bindings.is_some(),
+            flags: GssFlags::MUTUAL
+                | GssFlags::REPLAY
+                | GssFlags::SEQUENCE
+                | GssFlags::CONF
+                | GssFlags::INTEG,
+        };
+        Initiator::new(&options, prepared.now(), &mut rand::rng()).map_err(|source| Error::Authentication {
+            host: self.target.alias.clone(),
+            source: source.into(),
+        })
     }
 
     async fn prepared(&self) -> Result<Arc<Prepared>, Error> {
@@ -194,17 +198,8 @@ impl Kerberos {
 
 impl Prepared {
     /// The KDC's time, which counts in authenticators.
-    pub(crate) fn now(&self) -> SystemTime {
+    fn now(&self) -> SystemTime {
         let now = SystemTime::now();
         self.offset.map_or(now, |offset| offset.apply(now))
-    }
-}
-
-impl Provider for Kerberos {
-    fn begin(&self) -> BoxFuture<'_, Result<Box<dyn Security>, Error>> {
-        Box::pin(async {
-            let prepared = self.prepared().await?;
-            Ok(Box::new(Negotiation::new(prepared, self.scheme)) as Box<dyn Security>)
-        })
     }
 }

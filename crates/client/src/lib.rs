@@ -3,13 +3,15 @@
 //! * [`Hosts`] turns what was typed into a [`Target`].
 //! * [`transport::Transport`] carries SOAP bodies there and back; [`http::Http`] is the one for HTTP, with a
 //!   [`security::Security`] per connection.
-//! * [`Connection`] puts these together for Kerberos ([`kerberos::Identity`]).
+//! * [`Connection`] puts these together for a [`authentication::Login`]: Kerberos ([`kerberos::Identity`]), NTLM,
+//!   CredSSP, Basic or a certificate; [`tls`] says which servers are trusted.
 //! * [`RunspacePool`] runs pipelines of objects, over WS-Management or in a child process.
 //! * [`winrs::Shell`] runs commands of a command shell.
 //!
 //! Every wait has a limit, and every failure is one [`Error`].
 #![forbid(unsafe_code)]
 
+pub mod authentication;
 mod connection;
 mod error;
 pub mod fan_out;
@@ -23,11 +25,12 @@ pub mod security;
 mod shell;
 mod stdio;
 mod tickets;
+pub mod tls;
 pub mod transport;
 pub mod winrs;
 mod wsman;
 
 pub use connection::Connection;
 pub use error::{Cause, Error};
-pub use hosts::{DEFAULT_CONFIGURATION, DEFAULT_PORT, Hosts, Target};
+pub use hosts::{DEFAULT_CONFIGURATION, DEFAULT_HTTPS_PORT, DEFAULT_PORT, Hosts, Target};
 pub use runspace_pool::RunspacePool;

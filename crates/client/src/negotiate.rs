@@ -1,57 +1,52 @@
-//! The token legs of `Negotiate` and `Kerberos`, and the sealed bodies after them.
-
-use std::sync::Arc;
+//! The token legs of `Negotiate`, `Kerberos` and `CredSSP`, and the bodies after them.
 
 use hop_auth::{
     Error as AuthError, Sealer,
     client::{ExpectAnswer, Step},
-    http::Scheme,
-    spnego::InitiatorMechanisms,
 };
-use hop_kerberos::gss::{GssFlags, Initiator, InitiatorOptions};
 
 use crate::{
+    authentication::CredSspPolicy,
     error::Cause,
-    kerberos::Prepared,
-    security::{Body, Security},
+    security::{Body, Channel, Security},
 };
 
 /// One connection's exchange: one state per awaited message.
 pub(crate) struct Negotiation {
-    prepared: Arc<Prepared>,
-    scheme: Scheme,
     state: State,
+    channel: Channel,
+    /// For CredSSP alone.
+    policy: Option<CredSspPolicy>,
 }
 
 enum State {
-    Start,
+    Start(String, ExpectAnswer),
     ExpectAnswer(ExpectAnswer),
     Established(Sealer),
     Over,
 }
 
 impl Negotiation {
-    pub(crate) fn new(prepared: Arc<Prepared>, scheme: Scheme) -> Self {
-        Self { prepared, scheme, state: State::Start }
+    pub(crate) fn new(
+        (authorization, expect): (String, ExpectAnswer),
+        channel: Channel,
+        policy: Option<CredSspPolicy>,
+    ) -> Self {
+        Self { state: State::Start(authorization, expect), channel, policy }
+    }
+
+    fn go_on(&mut self, authorization: String, next: ExpectAnswer) -> Option<String> {
+        self.state = State::ExpectAnswer(next);
+        Some(authorization)
     }
 }
 
 impl Security for Negotiation {
     fn start(&mut self) -> Result<Option<String>, Cause> {
-        let flags =
-            GssFlags::MUTUAL | GssFlags::REPLAY | GssFlags::SEQUENCE | GssFlags::CONF | GssFlags::INTEG;
-        let options = InitiatorOptions {
-            credential: &self.prepared.service,
-            forwarded: self.prepared.forwarded.as_ref(),
-            channel_bindings: None,
-            advertise_bindings: false,
-            flags,
-        };
-        let kerberos = Initiator::new(&options, self.prepared.now(), &mut rand::rng())?;
-        let mechanisms = InitiatorMechanisms { kerberos: Some(kerberos), ntlm: None };
-        let (authorization, expect) = hop_auth::client::start(self.scheme, mechanisms)?;
-        self.state = State::ExpectAnswer(expect);
-        Ok(Some(authorization))
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Start(authorization, expect) => Ok(self.go_on(authorization, expect)),
+            _ => Err(AuthError::Rejected.into()),
+        }
     }
 
     fn handle(&mut self, challenges: &[&str], accepted: bool) -> Result<Option<String>, Cause> {
@@ -59,9 +54,13 @@ impl Security for Negotiation {
             return Err(AuthError::Rejected.into());
         };
         match expect.handle(challenges, accepted)? {
-            Step::Continue { authorization, next } => {
-                self.state = State::ExpectAnswer(next);
-                Ok(Some(authorization))
+            Step::Continue { authorization, next } => Ok(self.go_on(authorization, next)),
+            Step::NeedConsent(need) => {
+                let proof = need.proof();
+                tracing::debug!(?proof, "may this server have the password?");
+                self.policy.unwrap_or_default().decide(&proof, self.channel.proves_name)?;
+                let (authorization, next) = need.send_password()?;
+                Ok(self.go_on(authorization, next))
             }
             Step::Established(sealer) => {
                 self.state = State::Established(sealer);
@@ -70,14 +69,21 @@ impl Security for Negotiation {
         }
     }
 
+    /// Inside TLS bodies travel as they are, which is what servers of WinRM expect there.
     fn seal(&mut self, body: Body) -> Result<Body, Cause> {
         let State::Established(sealer) = &mut self.state else { return Err(AuthError::Rejected.into()) };
+        if self.channel.encrypted {
+            return Ok(body);
+        }
         let sealed = sealer.seal(&body.content_type, &body.bytes)?;
         Ok(Body { content_type: sealed.content_type, bytes: sealed.body })
     }
 
     fn unseal(&mut self, body: Body) -> Result<Body, Cause> {
         let State::Established(sealer) = &mut self.state else { return Err(AuthError::Rejected.into()) };
+        if self.channel.encrypted {
+            return body.expect_soap();
+        }
         let unsealed = sealer.unseal(&body.content_type, &body.bytes)?;
         Ok(Body { content_type: unsealed.content_type, bytes: unsealed.body })
     }

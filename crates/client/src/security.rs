@@ -1,13 +1,26 @@
 //! Security of one HTTP connection, as far as HTTP needs it.
 
 use futures_util::future::BoxFuture;
+use hop_kerberos::gss::ChannelBindings;
+use hop_secret::SecretString;
 
 use crate::error::{Cause, Error};
 
 /// Makes the security of each new connection to one server.
 pub trait Provider: Send + Sync {
     /// Security for a fresh connection. May fetch tickets; the caller limits the time.
-    fn begin(&self) -> BoxFuture<'_, Result<Box<dyn Security>, Error>>;
+    fn begin(&self, channel: Channel) -> BoxFuture<'_, Result<Box<dyn Security>, Error>>;
+}
+
+/// What the connection below brings.
+#[derive(Clone, Debug, Default)]
+pub struct Channel {
+    /// TLS: bodies need no seal.
+    pub encrypted: bool,
+    /// The server's certificate was verified, or is the pinned one.
+    pub proves_name: bool,
+    /// What binds authentication to the TLS connection.
+    pub bindings: Option<ChannelBindings>,
 }
 
 /// A body with its media type.
@@ -19,6 +32,21 @@ pub struct Body {
     pub bytes: Vec<u8>,
 }
 
+impl Body {
+    /// A body that is protected from below: all there is to ask is that it is an envelope.
+    pub(crate) fn expect_soap(self) -> Result<Self, Cause> {
+        if self.content_type.to_ascii_lowercase().starts_with("application/soap+xml") {
+            Ok(self)
+        } else {
+            Err(format!(
+                "it is not an envelope but {:?}",
+                self.content_type.chars().take(80).collect::<String>()
+            )
+            .into())
+        }
+    }
+}
+
 /// Security of one connection: first the token legs, then bodies both ways.
 pub trait Security: Send {
     /// The value of the first `Authorization` header; `None` if there are no token legs.
@@ -26,6 +54,11 @@ pub trait Security: Send {
     /// # Errors
     /// No token can be made.
     fn start(&mut self) -> Result<Option<String>, Cause>;
+
+    /// The `Authorization` header of every request, where there is one.
+    fn authorization(&self) -> Option<&SecretString> {
+        None
+    }
 
     /// The values of the server's `WWW-Authenticate` headers, and whether it accepted (a status of 2xx). Returns
     /// the next `Authorization` value, or `None` when both ends are done.

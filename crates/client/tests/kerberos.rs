@@ -16,7 +16,9 @@ use hop_auth::{
 };
 use hop_client::{
     Connection, Error, Hosts, Target,
+    http::Settings,
     kerberos::{Identity, Source},
+    tls::{TlsOptions, Trust},
     winrs::{CommandEvent, ShellOptions},
 };
 use hop_delegation::{Decision, Mode, Reason};
@@ -83,6 +85,15 @@ impl Realm {
     }
 
     async fn server(&self) -> TestServer {
+        self.server_on(None, None).await
+    }
+
+    /// HTTPS if there is a configuration for it; then these channel bindings are demanded.
+    async fn server_on(
+        &self,
+        tls: Option<Arc<rustls::ServerConfig>>,
+        bindings: Option<gss::ChannelBindings>,
+    ) -> TestServer {
         let (keytab, accepted, replay, ahead) =
             (self.keytab.clone(), self.accepted.clone(), self.replay.clone(), self.ahead);
         let new: NewGuard = Arc::new(move || {
@@ -91,11 +102,12 @@ impl Realm {
                 accepted: accepted.clone(),
                 replay: replay.clone(),
                 ahead,
+                bindings: bindings.clone(),
                 acceptor: Some(Acceptor::new()),
                 established: None,
             })
         });
-        TestServer::start_with(Some(new)).await
+        TestServer::start_on(Some(new), tls).await
     }
 }
 
@@ -104,6 +116,8 @@ struct KerberosGuard {
     accepted: AcceptedClients,
     replay: Arc<Mutex<MemoryReplayCache>>,
     ahead: Duration,
+    /// Of HTTPS.
+    bindings: Option<gss::ChannelBindings>,
     acceptor: Option<Acceptor>,
     established: Option<(String, Sealer)>,
 }
@@ -117,7 +131,11 @@ impl Guard for KerberosGuard {
                 need.token(),
                 &mut self.keys,
                 &mut *self.replay.lock().unwrap(),
-                &gss::AcceptorOptions::default(),
+                &gss::AcceptorOptions {
+                    channel_bindings: self.bindings.clone(),
+                    binding_policy: gss::BindingPolicy::Strict,
+                    ..gss::AcceptorOptions::default()
+                },
                 SystemTime::now() + self.ahead,
                 &mut rand::rng(),
             );
@@ -150,12 +168,19 @@ impl Guard for KerberosGuard {
 
     fn unseal(&mut self, content_type: &str, body: &[u8]) -> Option<Vec<u8>> {
         let (_, sealer) = self.established.as_mut()?;
+        if self.bindings.is_some() {
+            return content_type.starts_with("application/soap+xml").then(|| body.to_vec());
+        }
         Some(sealer.unseal(content_type, body).ok()?.body)
     }
 
     fn seal(&mut self, body: &[u8]) -> (String, Vec<u8>) {
         let (_, sealer) = self.established.as_mut().unwrap();
-        let sealed = sealer.seal("application/soap+xml;charset=UTF-8", body).unwrap();
+        let soap = "application/soap+xml;charset=UTF-8";
+        if self.bindings.is_some() {
+            return (soap.to_owned(), body.to_vec());
+        }
+        let sealed = sealer.seal(soap, body).unwrap();
         (sealed.content_type, sealed.body)
     }
 }
@@ -332,4 +357,39 @@ async fn tickets_from_a_cache_are_kept_there_and_renewed() {
     tokio::time::sleep(Duration::from_secs(5)).await;
     let renewed = file.load().unwrap().tgt().unwrap().clone();
     assert!(renewed.end_time > first && renewed.flags.contains(TicketFlags::FORWARDABLE));
+}
+
+/// HTTPS: bodies as they are, tickets bound to the server's certificate.
+#[tokio::test]
+async fn https_and_channel_bindings() {
+    let realm = Realm::start().await;
+    let key = rcgen::KeyPair::generate().unwrap();
+    let name = "servera.hop.test";
+    let certificate =
+        rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap().self_signed(&key).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let pem = directory.path().join("server.pem");
+    std::fs::write(&pem, certificate.pem()).unwrap();
+    let config = rustls::ServerConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key.serialize_der().try_into().unwrap())
+        .unwrap();
+    let config = Arc::new(config);
+    let settings =
+        Settings { tls: TlsOptions { trust: Trust::Authorities(pem), certificate: None }, ..quick() };
+    let bindings = hop_auth::tls_server_end_point(certificate.der()).unwrap().unwrap();
+    let other = gss::ChannelBindings { application_data: b"another".to_vec(), ..bindings.clone() };
+    for (bindings, good) in [(bindings, true), (other, false)] {
+        let server = realm.server_on(Some(config.clone()), Some(bindings)).await;
+        let mut target = target(&server, name);
+        target.https = true;
+        let identity = realm.identity("alice", "Alice-2026");
+        let connection = Connection::kerberos(target, identity, None, settings.clone());
+        match whoami(&connection).await {
+            Ok(out) => assert!(good && out == "hello\n"),
+            Err(error) => assert!(!good && matches!(error.root(), Error::Authentication { .. }), "{error}"),
+        }
+    }
 }

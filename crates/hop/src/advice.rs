@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::process::ExitCode;
 
+use hop_client::authentication::Unproven;
 use hop_client::kerberos::IdentityError;
 use hop_client::{Connection, Error as ClientError};
 use hop_delegation::{Mode, Names};
@@ -62,6 +63,16 @@ fn advice(error: &(dyn Error + 'static)) -> Vec<String> {
             lines.push("The server's log says why it refused. Common causes: the keytab is older than the account's \
                         password, or your principal maps to no local user (docs/serve.md).".to_owned());
         }
+        Some(ClientError::Tls { .. }) if chain(error).contains("certificate") => lines.push(
+            "Trust its authority with --ca FILE, or the one certificate with --pin SHA256 (`openssl x509 -fingerprint \
+             -sha256` shows it)."
+                .into(),
+        ),
+        Some(ClientError::Authentication { source, .. }) if source.is::<Unproven>() => lines.push(
+            "Register WSMAN/HOST for the host's account so that Kerberos can vouch for it, give it a trusted certificate \
+             (--ca), or, if you know the network, say --allow-unproven."
+                .into(),
+        ),
         _ => {}
     }
     lines.extend(kerberos(error).and_then(about_tickets));

@@ -1,6 +1,6 @@
 //! `hop run`: the same script on many machines.
 
-mod identity;
+mod authentication;
 mod json;
 mod powershell;
 mod render;
@@ -9,7 +9,7 @@ mod winrs;
 use std::io::BufRead as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc;
 
 use clap::ValueEnum;
 use futures_util::StreamExt as _;
@@ -19,8 +19,9 @@ use hop_client::{Connection, Hosts, Target, fan_out};
 use hop_delegation::Mode;
 use tokio::sync::watch;
 
+use self::authentication::AuthenticationArguments;
 use self::powershell::Way;
-use self::render::{Form, Renderer};
+use self::render::{Form, Piece, Renderer};
 use crate::advice;
 use crate::domain::Domain;
 use crate::pipeline::Script;
@@ -78,6 +79,8 @@ pub struct Arguments {
     pub keytab: Option<PathBuf>,
     #[command(flatten)]
     pub domain: Domain,
+    #[command(flatten)]
+    pub authentication: AuthenticationArguments,
     /// How many hosts at a time
     #[arg(long, value_name = "N", default_value_t = fan_out::DEFAULT_THROTTLE)]
     pub throttle: usize,
@@ -119,6 +122,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
     let mut targets = Vec::new();
     for name in arguments.computers.iter().filter(|name| !name.is_empty()) {
         match hosts.resolve(name) {
+            Ok(target) if arguments.authentication.https => targets.push(target.with_https()),
             Ok(target) => targets.push(target),
             Err(error) => return advice::fail(2, &error),
         }
@@ -138,10 +142,10 @@ async fn everywhere(arguments: &Arguments, script: Script, targets: Vec<Target>)
         Ok(program) => program,
         Err(message) => return usage(&message),
     };
-    let identity = match program {
+    let login = match program {
         Some(_) => None,
-        None => match identity::of(arguments).await {
-            Ok(identity) => Some(Arc::new(identity)),
+        None => match authentication::of(arguments).await {
+            Ok(login) => Some(login),
             Err(error) => return advice::fail(3, &*error),
         },
     };
@@ -162,13 +166,20 @@ async fn everywhere(arguments: &Arguments, script: Script, targets: Vec<Target>)
         vec![powershell::run(way, name, &script, None, stopped.clone(), &pieces).await]
     } else {
         let work = |target: Target| {
-            let (identity, script, stopped, pieces) =
-                (identity.clone(), &script, stopped.clone(), pieces.clone());
+            let (login, script, stopped, pieces) = (login.clone(), &script, stopped.clone(), pieces.clone());
             async move {
-                let Some(identity) = identity else { return Outcome::NotReached };
+                let Some(login) = login else { return Outcome::NotReached };
                 let host = target.alias.clone();
                 let mode = arguments.delegate;
-                let connection = Connection::kerberos(target, identity, mode, Settings::default());
+                let settings = Settings { tls: arguments.authentication.tls(), ..Settings::default() };
+                let connection = match Connection::open(target, login, settings) {
+                    Ok(connection) => connection,
+                    Err(error) => {
+                        let text = advice::text(&error);
+                        let _ = pieces.send(Piece::Failed { host, text });
+                        return Outcome::NotReached;
+                    }
+                };
                 match arguments.shell {
                     Shell::Winrs => winrs::run(&connection, &script.text, many.then_some(&host)).await,
                     Shell::Powershell => {

@@ -24,6 +24,14 @@ pub use tls::{CertificateTrust, TlsContext, TlsError, TlsPipe};
 
 use crate::DerError;
 
+/// Credentials: decode, encode, decode again.
+pub(crate) fn fuzz_password(data: &[u8]) {
+    if let Ok(sent) = DelegatedPassword::decode(data) {
+        let again = DelegatedPassword::decode(&sent.encode()).map(|again| (again.name, again.password));
+        assert_eq!(again, Ok((sent.name, sent.password)));
+    }
+}
+
 /// The newest version of the protocol, which this crate speaks.
 pub const NEWEST_VERSION: u32 = 6;
 

@@ -16,6 +16,7 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use hop_auth::Sealer;
 use serde_json::{Value, json};
 
 /// The Python that has pyspnego and pypsrp, or `None` after saying that it is missing.
@@ -31,6 +32,19 @@ pub fn python() -> Option<PathBuf> {
         println!("skipped: no pypsrp");
     }
     found
+}
+
+/// The Python whose GSS-API has NTLM, or `None` after saying that it is missing.
+pub fn python_with_gss_ntlmssp() -> Option<PathBuf> {
+    let python = python()?;
+    let script = "import gssapi; m = gssapi.OID.from_int_seq('1.3.6.1.4.1.311.2.2.10'); \
+                  assert m in gssapi.raw.indicate_mechs()";
+    let there = Command::new(&python).args(["-c", script]).output();
+    if there.is_ok_and(|output| output.status.success()) {
+        return Some(python);
+    }
+    println!("skipped: no gss-ntlmssp");
+    None
 }
 
 /// pyspnego as the other end; see `peer.py`.
@@ -82,6 +96,21 @@ impl Peer {
     pub fn unwrap(&mut self, header: &[u8], body: &[u8]) -> Result<Vec<u8>, String> {
         let answer = self.ask(&json!({ "do": "unwrap", "header": encode(header), "data": encode(body) }))?;
         Ok(bytes(&answer["data"]))
+    }
+
+    /// Sealed bodies both ways with pypsrp's framing; `protocol` is the media type.
+    pub fn exchange_bodies(&mut self, sealer: &mut Sealer, protocol: &str, sizes: &[usize]) {
+        for size in sizes {
+            let body: Vec<u8> = (0..*size).map(|i| i as u8).collect();
+            let sealed = sealer.seal("application/soap+xml;charset=UTF-8", &body).unwrap();
+            let ask = json!({ "do": "unwrap_body", "protocol": protocol, "data": encode(&sealed.body) });
+            assert_eq!(bytes(&self.ask(&ask).unwrap()["data"]), body, "{size}");
+            let ask = json!({ "do": "wrap_body", "protocol": protocol, "data": encode(&body) });
+            let theirs = self.ask(&ask).unwrap();
+            assert_eq!(theirs["content_type"], sealed.content_type);
+            let content_type = theirs["content_type"].as_str().unwrap();
+            assert_eq!(sealer.unseal(content_type, &bytes(&theirs["body"])).unwrap().body, body, "{size}");
+        }
     }
 
     pub fn info(&mut self) -> Value {

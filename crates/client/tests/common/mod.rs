@@ -18,7 +18,7 @@ use futures_util::future::BoxFuture;
 use hop_client::{
     Cause, Error, Hosts, Target,
     http::{Http, Settings},
-    security::{Body, Provider, Security},
+    security::{Body, Channel, Provider, Security},
 };
 use hop_psrp::Target as PsrpTarget;
 use hop_wsman::{
@@ -49,6 +49,10 @@ pub struct Observed {
 /// Authenticates one connection: the value of `Authorization` in, the response's status and `WWW-Authenticate` out.
 pub trait Guard: Send {
     fn authenticate(&mut self, authorization: &str) -> (u16, Option<String>);
+    /// What a 401 without token offers.
+    fn offers(&self) -> &'static str {
+        "Negotiate"
+    }
     /// Who the client is, if it is known.
     fn owner(&self) -> Option<String>;
     fn unseal(&mut self, content_type: &str, body: &[u8]) -> Option<Vec<u8>>;
@@ -78,6 +82,11 @@ impl TestServer {
     }
 
     pub async fn start_with(new_guard: Option<NewGuard>) -> Self {
+        Self::start_on(new_guard, None).await
+    }
+
+    /// With HTTPS if there is a configuration for it.
+    pub async fn start_on(new_guard: Option<NewGuard>, tls: Option<Arc<rustls::ServerConfig>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let observed = Arc::new(Observed::default());
@@ -105,11 +114,19 @@ impl TestServer {
                 observed_.connections.fetch_add(1, Ordering::SeqCst);
                 let (observed, state) = (observed_.clone(), state_.clone());
                 let guard = new_guard.as_ref().map(|new| Arc::new(Mutex::new(new())));
+                let tls = tls.clone().map(tokio_rustls::TlsAcceptor::from);
                 tokio::spawn(async move {
                     let service = service_fn(move |request| {
                         serve(request, observed.clone(), state.clone(), guard.clone())
                     });
-                    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+                    let http = http1::Builder::new();
+                    match tls {
+                        None => drop(http.serve_connection(TokioIo::new(stream), service).await),
+                        Some(tls) => {
+                            let Ok(stream) = tls.accept(stream).await else { return };
+                            drop(http.serve_connection(TokioIo::new(stream), service).await);
+                        }
+                    }
                 });
             }
         });
@@ -182,11 +199,15 @@ async fn serve(
             if let Some(token) = token {
                 response = response.header("WWW-Authenticate", token);
             }
-            return Ok(response.body(Full::default()).unwrap());
+            // What every request carries comes with a body, a token comes without.
+            if status != 200 || body.is_empty() {
+                return Ok(response.body(Full::default()).unwrap());
+            }
         }
-        let unsealed = guard.unseal(&header("content-type").unwrap(), &body);
+        let unsealed = guard.unseal(&header("content-type").unwrap_or_default(), &body);
         let (Some(name), Some(unsealed)) = (guard.owner(), unsealed) else {
-            return Ok(Response::builder().status(401).body(Full::default()).unwrap());
+            let offer = Response::builder().status(401).header("WWW-Authenticate", guard.offers());
+            return Ok(offer.body(Full::default()).unwrap());
         };
         (owner, body) = (name, unsealed);
     }
@@ -319,7 +340,7 @@ async fn run(state: Arc<Mutex<State>>, shell: ShellKey, command: CommandId, line
 pub struct NoSecurity;
 
 impl Provider for NoSecurity {
-    fn begin(&self) -> BoxFuture<'_, Result<Box<dyn Security>, Error>> {
+    fn begin(&self, _: Channel) -> BoxFuture<'_, Result<Box<dyn Security>, Error>> {
         Box::pin(std::future::ready(Ok(Box::new(NoSecurity) as Box<dyn Security>)))
     }
 }

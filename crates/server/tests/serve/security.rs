@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use hop_auth::{BodyClass, Sealer};
-use hop_client::security::{Body, Provider, Security};
+use hop_client::security::{Body, Channel, Provider, Security};
 use hop_client::{Cause, Error};
 use hop_kerberos::gss::{ExpectApRep, GssFlags, Initiator, InitiatorOptions};
 
@@ -15,7 +15,7 @@ use crate::domain::Tickets;
 pub struct Kerberos(pub Tickets);
 
 impl Provider for Kerberos {
-    fn begin(&self) -> BoxFuture<'_, Result<Box<dyn Security>, Error>> {
+    fn begin(&self, _: Channel) -> BoxFuture<'_, Result<Box<dyn Security>, Error>> {
         let link: Box<dyn Security> =
             Box::new(Link { tickets: self.0.clone(), expected: None, sealer: None });
         async { Ok(link) }.boxed()

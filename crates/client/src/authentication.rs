@@ -1,0 +1,333 @@
+//! Who the client is, and how it proves it: one provider for each of WinRM's ways.
+
+use std::{fmt, str::FromStr, sync::Arc, time::SystemTime};
+
+use futures_util::future::BoxFuture;
+use hop_auth::{
+    BasicCredentials, Mechanism, UserName, client,
+    credssp::{self, CertificateTrust, DelegatedPassword, ServerProof},
+    http::Scheme,
+    ntlm,
+    spnego::InitiatorMechanisms,
+};
+use hop_delegation::Mode;
+use hop_secret::SecretString;
+use rustls::RootCertStore;
+
+use crate::{
+    error::{Cause, Error},
+    hosts::Target,
+    kerberos::{Identity, Kerberos},
+    negotiate::Negotiation,
+    security::{Body, Channel, Provider, Security},
+};
+
+/// How a client authenticates (`-Authentication`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Authentication {
+    /// Kerberos, or NTLM where it is allowed.
+    #[default]
+    Negotiate,
+    /// Kerberos and nothing else.
+    Kerberos,
+    /// NTLM and nothing else.
+    Ntlm,
+    /// CredSSP: the server gets the password.
+    CredSsp,
+    /// Name and password, over HTTPS only.
+    Basic,
+    /// The certificate of TLS.
+    Certificate,
+}
+
+impl Authentication {
+    const ALL: [(Authentication, &str); 6] = [
+        (Authentication::Negotiate, "negotiate"),
+        (Authentication::Kerberos, "kerberos"),
+        (Authentication::Ntlm, "ntlm"),
+        (Authentication::CredSsp, "credssp"),
+        (Authentication::Basic, "basic"),
+        (Authentication::Certificate, "certificate"),
+    ];
+}
+
+impl fmt::Display for Authentication {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(Self::ALL.into_iter().find(|(it, _)| it == self).map_or("", |(_, word)| word))
+    }
+}
+
+impl FromStr for Authentication {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let known = Self::ALL.into_iter().find(|(_, word)| word.eq_ignore_ascii_case(text));
+        known.map(|(it, _)| it).ok_or_else(|| {
+            let words: Vec<&str> = Self::ALL.iter().map(|(_, word)| *word).collect();
+            format!("unknown authentication {text:?}, expected one of {}", words.join(", "))
+        })
+    }
+}
+
+/// A user with a password that was typed.
+#[derive(Clone, Debug)]
+pub struct Password {
+    /// `DOMAIN\user`, `user@realm` or `user`.
+    pub name: UserName,
+    /// The password.
+    pub password: SecretString,
+}
+
+impl Password {
+    fn ntlm(&self, service: &str, target: &Target, channel: &Channel) -> (Vec<u8>, ntlm::ExpectChallenge) {
+        let credential = ntlm::Credential::with_password(self.name.clone(), &self.password);
+        let options = ntlm::InitiatorOptions {
+            target_name: Some(format!("{service}/{}", target.host_name)),
+            channel_bindings: channel.bindings.clone(),
+            workstation: String::new(),
+        };
+        ntlm::Initiator::start(credential, options, SystemTime::now(), &mut rand::rng())
+    }
+}
+
+/// All that a client can bring; what is needed of it depends on the way of authentication.
+#[derive(Clone, Debug, Default)]
+pub struct Login {
+    /// The way of authentication.
+    pub authentication: Authentication,
+    /// For Kerberos, with `Negotiate`, `Kerberos` and `CredSSP`.
+    pub identity: Option<Arc<Identity>>,
+    /// For NTLM, CredSSP and Basic.
+    pub password: Option<Password>,
+    /// With `Negotiate` and `CredSSP`: NTLM may take Kerberos's place. It proves nothing of the server.
+    pub allow_ntlm: bool,
+    /// Who may have the password by CredSSP.
+    pub credssp: CredSspPolicy,
+    /// Which tickets may travel on; the target's own mode, if it is configured, comes before the default.
+    pub delegation: Option<Mode>,
+}
+
+/// Which servers may have the password by CredSSP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CredSspPolicy {
+    /// Also servers that prove their name neither by Kerberos nor by a certificate
+    /// (`AllowFreshCredentialsWhenNTLMOnly`).
+    pub allow_unproven: bool,
+    /// The oldest version of the protocol; below 5 somebody in the middle can take part (CVE-2018-0886).
+    pub minimum_version: u32,
+}
+
+impl Default for CredSspPolicy {
+    fn default() -> Self {
+        Self { allow_unproven: false, minimum_version: credssp::SAFE_VERSION }
+    }
+}
+
+/// A server that may not have the password.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the password was not sent: the server proved its name neither by Kerberos nor by a trusted certificate{}",
+    detail(certificate)
+)]
+pub struct Unproven {
+    /// What was wrong with its certificate.
+    pub certificate: CertificateTrust,
+}
+
+fn detail(certificate: &CertificateTrust) -> String {
+    match certificate {
+        CertificateTrust::NotVerified(reason) => format!(" ({reason})"),
+        _ => String::new(),
+    }
+}
+
+impl CredSspPolicy {
+    /// Whether a server may have the password.
+    ///
+    /// # Errors
+    /// [`Unproven`].
+    pub fn decide(&self, proof: &ServerProof, channel_proves_name: bool) -> Result<(), Unproven> {
+        let proven = proof.mechanism == Mechanism::Kerberos
+            || proof.certificate == CertificateTrust::Verified
+            || channel_proves_name;
+        if proven || self.allow_unproven {
+            Ok(())
+        } else {
+            Err(Unproven { certificate: proof.certificate.clone() })
+        }
+    }
+}
+
+/// `Negotiate` and `Kerberos`: Kerberos, NTLM or both.
+pub(crate) struct Negotiate {
+    pub(crate) target: Target,
+    pub(crate) scheme: Scheme,
+    pub(crate) kerberos: Option<Arc<Kerberos>>,
+    pub(crate) ntlm: Option<Password>,
+}
+
+impl Provider for Negotiate {
+    fn begin(&self, channel: Channel) -> BoxFuture<'_, Result<Box<dyn Security>, Error>> {
+        Box::pin(async move {
+            let mechanisms =
+                mechanisms(&self.target, self.kerberos.as_deref(), self.ntlm.as_ref(), "HTTP", &channel)
+                    .await?;
+            let started = client::start(self.scheme, mechanisms).map_err(|e| failed(&self.target, e))?;
+            Ok(Box::new(Negotiation::new(started, channel, None)) as Box<dyn Security>)
+        })
+    }
+}
+
+/// Kerberos, as far as there are tickets, and NTLM, as far as it is allowed.
+async fn mechanisms(
+    target: &Target,
+    kerberos: Option<&Kerberos>,
+    ntlm: Option<&Password>,
+    service: &str,
+    channel: &Channel,
+) -> Result<InitiatorMechanisms, Error> {
+    let kerberos = match kerberos {
+        None => None,
+        Some(kerberos) => match kerberos.initiate(channel.bindings.as_ref()).await {
+            Ok(started) => Some(started),
+            Err(error) if ntlm.is_some() => {
+                tracing::info!(host = target.alias, %error, "no Kerberos, NTLM is allowed");
+                None
+            }
+            Err(error) => return Err(error),
+        },
+    };
+    Ok(InitiatorMechanisms { kerberos, ntlm: ntlm.map(|password| password.ntlm(service, target, channel)) })
+}
+
+/// `CredSSP`.
+pub(crate) struct CredSsp {
+    pub(crate) target: Target,
+    /// For the service `WSMAN`.
+    pub(crate) kerberos: Option<Arc<Kerberos>>,
+    pub(crate) password: Password,
+    /// NTLM inside.
+    pub(crate) allow_ntlm: bool,
+    pub(crate) policy: CredSspPolicy,
+    /// To tell whether the certificate inside is a trusted one.
+    pub(crate) roots: Option<Arc<RootCertStore>>,
+}
+
+impl Provider for CredSsp {
+    fn begin(&self, channel: Channel) -> BoxFuture<'_, Result<Box<dyn Security>, Error>> {
+        Box::pin(async move {
+            // Bindings are to the inner TLS, by the public key.
+            let inside = Channel::default();
+            let ntlm = self.allow_ntlm.then_some(&self.password);
+            let mechanisms =
+                mechanisms(&self.target, self.kerberos.as_deref(), ntlm, "WSMAN", &inside).await?;
+            let credentials = DelegatedPassword {
+                name: self.password.name.clone(),
+                password: self.password.password.clone(),
+            };
+            let mut options = credssp::InitiatorOptions::new(mechanisms, credentials);
+            options.minimum_version = self.policy.minimum_version;
+            let tls = credssp::tls::client(&self.target.host_name, self.roots.clone(), SystemTime::now())
+                .map_err(|e| failed(&self.target, e))?;
+            let started = client::start_credssp(Box::new(tls), options, &mut rand::rng())
+                .map_err(|e| failed(&self.target, e))?;
+            Ok(Box::new(Negotiation::new(started, channel, Some(self.policy))) as Box<dyn Security>)
+        })
+    }
+}
+
+fn failed(target: &Target, source: impl Into<Cause>) -> Error {
+    Error::Authentication { host: target.alias.clone(), source: source.into() }
+}
+
+/// `Basic` and certificates: the same header with every request, and TLS around it.
+pub(crate) struct EveryRequest {
+    target: Target,
+    authorization: SecretString,
+}
+
+/// What says that the client's certificate of TLS is meant (DSP0226 appendix A.8).
+const CERTIFICATE: &str = "http://schemas.dmtf.org/wbem/wsman/1/wsman/secprofile/https/mutual";
+
+impl EveryRequest {
+    pub(crate) fn basic(target: Target, password: &Password) -> Result<Self, Error> {
+        let credentials =
+            BasicCredentials { user: password.name.to_string(), password: password.password.clone() };
+        let authorization = credentials
+            .authorization()
+            .map_err(|source| Error::Credentials { host: target.alias.clone(), source: source.into() })?;
+        Ok(Self { target, authorization })
+    }
+
+    pub(crate) fn certificate(target: Target) -> Self {
+        Self { target, authorization: CERTIFICATE.into() }
+    }
+}
+
+impl Provider for EveryRequest {
+    fn begin(&self, channel: Channel) -> BoxFuture<'_, Result<Box<dyn Security>, Error>> {
+        let security: Result<Box<dyn Security>, Error> = if channel.encrypted {
+            Ok(Box::new(Plain(self.authorization.clone())))
+        } else {
+            Err(failed(&self.target, "this way of authentication needs HTTPS"))
+        };
+        Box::pin(std::future::ready(security))
+    }
+}
+
+/// Bodies that TLS alone protects.
+struct Plain(SecretString);
+
+impl Security for Plain {
+    fn start(&mut self) -> Result<Option<String>, Cause> {
+        Ok(None)
+    }
+
+    fn authorization(&self) -> Option<&SecretString> {
+        Some(&self.0)
+    }
+
+    fn handle(&mut self, _: &[&str], _: bool) -> Result<Option<String>, Cause> {
+        Err("no token was expected".into())
+    }
+
+    fn seal(&mut self, body: Body) -> Result<Body, Cause> {
+        Ok(body)
+    }
+
+    fn unseal(&mut self, body: Body) -> Result<Body, Cause> {
+        body.expect_soap()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words() {
+        for (authentication, word) in Authentication::ALL {
+            assert_eq!(word.to_uppercase().parse(), Ok(authentication));
+            assert_eq!(authentication.to_string(), word);
+        }
+        let error = "digest".parse::<Authentication>().unwrap_err();
+        assert!(error.contains("credssp"), "{error}");
+    }
+
+    #[test]
+    fn who_may_have_the_password() {
+        let proof = |mechanism, certificate| ServerProof { mechanism, certificate, version: 6 };
+        let untrusted = || CertificateTrust::NotVerified("unknown issuer".to_owned());
+        let policy = CredSspPolicy::default();
+        let decide = |proof: &ServerProof, channel| policy.decide(proof, channel).is_ok();
+        assert!(decide(&proof(Mechanism::Kerberos, untrusted()), false));
+        assert!(decide(&proof(Mechanism::Ntlm, CertificateTrust::Verified), false));
+        assert!(decide(&proof(Mechanism::Ntlm, untrusted()), true));
+        assert!(!decide(&proof(Mechanism::Ntlm, CertificateTrust::NotChecked), false));
+        let error = policy.decide(&proof(Mechanism::Ntlm, untrusted()), false).unwrap_err().to_string();
+        assert!(error.contains("not sent") && error.contains("unknown issuer"), "{error}");
+        let lax = CredSspPolicy { allow_unproven: true, ..policy };
+        lax.decide(&proof(Mechanism::Ntlm, untrusted()), false).unwrap();
+    }
+}

@@ -1,0 +1,250 @@
+//! TLS for HTTPS: whom to trust, and what binds authentication to the connection.
+
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use hop_auth::tls_server_end_point;
+use rustls::{
+    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject as _},
+};
+use sha2::{Digest as _, Sha256};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+use crate::security::Channel;
+
+/// Which certificates of servers are good.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// Those that an authority of this system vouches for.
+    #[default]
+    System,
+    /// Those that an authority in this PEM file vouches for, and no other.
+    Authorities(PathBuf),
+    /// The one whose SHA-256 over the whole certificate this is; name and dates do not matter.
+    Pinned([u8; 32]),
+    /// Every one: whoever answers is believed to be the host.
+    Anything,
+}
+
+/// TLS of the connections to a host.
+#[derive(Clone, Debug, Default)]
+pub struct TlsOptions {
+    /// Which servers are trusted.
+    pub trust: Trust,
+    /// This client's certificate.
+    pub certificate: Option<ClientCertificate>,
+}
+
+/// A certificate that proves who the client is: PEM files, which may be one and the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// The certificate, and the chain above it.
+    pub chain: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+/// TLS that cannot be set up.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TlsSetupError {
+    /// A file that cannot be read or has nothing of use.
+    #[error("{path}: {reason}")]
+    File {
+        /// The file.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+    /// This system has no list of authorities.
+    #[error("no certificate authorities on this system: {0}")]
+    NoAuthorities(String),
+    /// TLS itself.
+    #[error(transparent)]
+    Tls(#[from] rustls::Error),
+    /// A host name that no certificate can have.
+    #[error("not a host name: {0}")]
+    Name(String),
+}
+
+impl Trust {
+    /// Reads a pin: 64 hexadecimal digits, with colons or without, such as `openssl x509 -fingerprint -sha256` prints.
+    pub fn parse_pin(text: &str) -> Option<Self> {
+        let digits: Vec<u8> = text.bytes().filter(|b| *b != b':').collect();
+        let mut pin = [0; 32];
+        if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
+            return None;
+        }
+        for (byte, pair) in pin.iter_mut().zip(digits.chunks(2)) {
+            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+        }
+        Some(Self::Pinned(pin))
+    }
+
+    /// The authorities, where trust goes by them.
+    ///
+    /// # Errors
+    /// They cannot be read, or there are none.
+    pub fn roots(&self) -> Result<Option<Arc<RootCertStore>>, TlsSetupError> {
+        let mut roots = RootCertStore::empty();
+        match self {
+            Trust::Pinned(_) | Trust::Anything => return Ok(None),
+            Trust::System => {
+                let found = rustls_native_certs::load_native_certs();
+                roots.add_parsable_certificates(found.certs);
+                if roots.is_empty() {
+                    let errors: Vec<String> = found.errors.iter().map(ToString::to_string).collect();
+                    return Err(TlsSetupError::NoAuthorities(errors.join("; ")));
+                }
+            }
+            Trust::Authorities(path) => {
+                for certificate in certificates(path)? {
+                    roots.add(certificate)?;
+                }
+            }
+        }
+        Ok(Some(Arc::new(roots)))
+    }
+
+    /// Whether a server that passes has proved its name.
+    pub fn proves_name(&self) -> bool {
+        *self != Trust::Anything
+    }
+}
+
+impl TlsOptions {
+    /// What makes connections.
+    ///
+    /// # Errors
+    /// Files that cannot be used.
+    pub(crate) fn connector(&self) -> Result<TlsConnector, TlsSetupError> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(rustls::DEFAULT_VERSIONS)?;
+        let builder = match (&self.trust, self.trust.roots()?) {
+            (_, Some(roots)) => builder.with_root_certificates(roots),
+            (trust, None) => {
+                let pin = match trust {
+                    Trust::Pinned(pin) => Some(*pin),
+                    _ => None,
+                };
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(Pin::new(pin, &provider)))
+            }
+        };
+        let config = match &self.certificate {
+            None => builder.with_no_client_auth(),
+            Some(own) => {
+                let key = PrivateKeyDer::from_pem_file(&own.key).map_err(|e| file(&own.key, &e))?;
+                builder.with_client_auth_cert(certificates(&own.chain)?, key)?
+            }
+        };
+        Ok(TlsConnector::from(Arc::new(config)))
+    }
+}
+
+/// Makes the TLS connection and says what authentication should know of it.
+pub(crate) async fn connect(
+    connector: &TlsConnector,
+    trust: &Trust,
+    host: &str,
+    stream: TcpStream,
+) -> io::Result<(TlsStream<TcpStream>, Channel)> {
+    let name = ServerName::try_from(host.to_owned()).map_err(|e| io::Error::other(e.to_string()))?;
+    let stream = connector.connect(name, stream).await?;
+    let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+    let bindings = match certificate {
+        Some(certificate) => tls_server_end_point(certificate).map_err(io::Error::other)?,
+        None => None,
+    };
+    Ok((stream, Channel { encrypted: true, proves_name: trust.proves_name(), bindings }))
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsSetupError> {
+    let found: Vec<_> = CertificateDer::pem_file_iter(path)
+        .map_err(|e| file(path, &e))?
+        .collect::<Result<_, _>>()
+        .map_err(|e| file(path, &e))?;
+    if found.is_empty() { Err(file(path, &"it has no certificate")) } else { Ok(found) }
+}
+
+fn file(path: &Path, reason: &dyn fmt::Display) -> TlsSetupError {
+    TlsSetupError::File { path: path.display().to_string(), reason: reason.to_string() }
+}
+
+/// Takes one certificate, or every one; it must have signed the handshake in any case.
+#[derive(Debug)]
+struct Pin {
+    pin: Option<[u8; 32]>,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl Pin {
+    fn new(pin: Option<[u8; 32]>, provider: &CryptoProvider) -> Self {
+        Self { pin, algorithms: provider.signature_verification_algorithms }
+    }
+}
+
+impl ServerCertVerifier for Pin {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let fingerprint: [u8; 32] = Sha256::digest(end_entity).into();
+        if self.pin.is_some_and(|pin| pin != fingerprint) {
+            let got: String = fingerprint.iter().map(|byte| format!("{byte:02x}")).collect();
+            return Err(rustls::Error::General(format!("the certificate is not the pinned one but {got}")));
+        }
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, cert, dss, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, cert, dss, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pins() {
+        let hex = "00".repeat(31) + "fF";
+        let mut pin = [0; 32];
+        pin[31] = 255;
+        assert_eq!(Trust::parse_pin(&hex), Some(Trust::Pinned(pin)));
+        let colons: Vec<String> =
+            hex.as_bytes().chunks(2).map(|p| String::from_utf8_lossy(p).into_owned()).collect();
+        assert_eq!(Trust::parse_pin(&colons.join(":")), Some(Trust::Pinned(pin)));
+        assert_eq!(Trust::parse_pin("00"), None);
+        assert_eq!(Trust::parse_pin(&"0g".repeat(32)), None);
+    }
+}

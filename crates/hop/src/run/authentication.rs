@@ -1,0 +1,169 @@
+//! How to authenticate, and whom to trust.
+
+use std::{error::Error, path::PathBuf, sync::Arc};
+
+use hop_auth::UserName;
+use hop_client::{
+    authentication::{Authentication, CredSspPolicy, Login, Password},
+    kerberos::{Identity, Source},
+    tls::{ClientCertificate, TlsOptions, Trust},
+};
+
+use super::Arguments;
+use crate::password;
+
+/// The options of authentication and TLS.
+#[derive(Debug, clap::Args)]
+pub struct AuthenticationArguments {
+    /// How to authenticate: negotiate, kerberos, ntlm, credssp (hands the host your password), basic, certificate
+    #[arg(long, value_name = "WAY", default_value_t, value_parser = |s: &str| s.parse::<Authentication>())]
+    pub authentication: Authentication,
+    /// With negotiate and credssp: NTLM may take Kerberos's place where there is no ticket. It does not prove who the
+    /// host is
+    #[arg(long)]
+    pub allow_ntlm: bool,
+    /// With credssp: also hosts that prove their name neither by Kerberos nor by a certificate get your password
+    #[arg(long)]
+    pub allow_unproven: bool,
+    /// HTTPS instead of HTTP; the default port is 5986
+    #[arg(long)]
+    pub https: bool,
+    /// Trust the certificate authorities in this PEM file instead of the system's
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// Trust the one certificate with this SHA-256 fingerprint, whatever its name
+    #[arg(long, value_name = "SHA256", conflicts_with = "ca", value_parser = pin)]
+    pub pin: Option<Trust>,
+    /// Trust whoever answers
+    #[arg(long, conflicts_with_all = ["ca", "pin"])]
+    pub skip_certificate_check: bool,
+    /// Your certificate, a PEM file
+    #[arg(long, value_name = "FILE")]
+    pub certificate: Option<PathBuf>,
+    /// Its private key, a PEM file [default: the same file]
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    pub certificate_key: Option<PathBuf>,
+}
+
+fn pin(text: &str) -> Result<Trust, String> {
+    Trust::parse_pin(text).ok_or_else(|| "expected 64 hexadecimal digits".to_owned())
+}
+
+impl AuthenticationArguments {
+    /// Whom to trust, and the own certificate.
+    pub fn tls(&self) -> TlsOptions {
+        let trust = match (&self.ca, &self.pin) {
+            (Some(path), _) => Trust::Authorities(path.clone()),
+            (None, Some(pin)) => pin.clone(),
+            (None, None) if self.skip_certificate_check => Trust::Anything,
+            (None, None) => Trust::System,
+        };
+        let certificate = self.certificate.clone().map(|chain| {
+            let key = self.certificate_key.clone().unwrap_or_else(|| chain.clone());
+            ClientCertificate { chain, key }
+        });
+        TlsOptions { trust, certificate }
+    }
+}
+
+/// What the options name. A password is proved to the KDC here, before any host is contacted, unless NTLM will do.
+pub async fn of(arguments: &Arguments) -> Result<Login, Box<dyn Error>> {
+    let options = &arguments.authentication;
+    let authentication = options.authentication;
+    let password = match (&arguments.user, authentication) {
+        (_, Authentication::Certificate) => None,
+        (Some(user), _) if arguments.keytab.is_none() => Some(Password {
+            name: UserName::parse(user),
+            password: password::read(arguments.password_file.as_deref(), user)?,
+        }),
+        _ => None,
+    };
+    let by_kerberos = matches!(
+        authentication,
+        Authentication::Negotiate | Authentication::Kerberos | Authentication::CredSsp
+    );
+    let identity = if by_kerberos { identity(arguments, password.as_ref()).await? } else { None };
+    Ok(Login {
+        authentication,
+        identity,
+        password,
+        allow_ntlm: options.allow_ntlm,
+        credssp: CredSspPolicy { allow_unproven: options.allow_unproven, ..CredSspPolicy::default() },
+        delegation: arguments.delegate,
+    })
+}
+
+/// The Kerberos identity; none if there is no KDC for the user and NTLM may take its place.
+async fn identity(
+    arguments: &Arguments,
+    password: Option<&Password>,
+) -> Result<Option<Arc<Identity>>, Box<dyn Error>> {
+    let source = match (&arguments.user, &arguments.keytab, password) {
+        (Some(user), Some(path), _) => Source::Keytab { principal: user.clone(), path: path.clone() },
+        (Some(user), None, Some(known)) => {
+            Source::Password { principal: user.clone(), password: known.password.clone() }
+        }
+        _ => Source::DefaultCache,
+    };
+    let environment = arguments.domain.environment(arguments.user.as_deref());
+    let asks_kdc = !matches!(source, Source::DefaultCache);
+    let tried = async {
+        let identity = Identity::in_environment(environment, source)?;
+        if asks_kdc {
+            identity.principal().await?;
+        }
+        Ok::<_, hop_client::kerberos::IdentityError>(Arc::new(identity))
+    };
+    match tried.await {
+        Ok(identity) => Ok(Some(identity)),
+        Err(error) if arguments.authentication.allow_ntlm && password.is_some() => {
+            tracing::info!(%error, "no Kerberos, NTLM is allowed");
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(Debug, clap::Parser)]
+    struct Cli {
+        #[command(flatten)]
+        authentication: AuthenticationArguments,
+    }
+
+    fn parse(words: &[&str]) -> Result<AuthenticationArguments, clap::Error> {
+        Cli::try_parse_from([&["hop"], words].concat()).map(|cli| cli.authentication)
+    }
+
+    #[test]
+    fn whom_to_trust() {
+        let trust = |words: &[&str]| parse(words).unwrap().tls().trust;
+        assert_eq!(trust(&[]), Trust::System);
+        assert_eq!(trust(&["--ca", "ca.pem"]), Trust::Authorities("ca.pem".into()));
+        assert_eq!(trust(&["--pin", &"00".repeat(32)]), Trust::Pinned([0; 32]));
+        assert_eq!(trust(&["--skip-certificate-check"]), Trust::Anything);
+        for bad in [
+            &["--pin", "00"][..],
+            &["--ca", "x", "--skip-certificate-check"],
+            &["--certificate-key", "x"],
+            &["--authentication", "digest"],
+        ] {
+            assert!(parse(bad).is_err(), "{bad:?}");
+        }
+        let own = parse(&["--certificate", "me.pem"]).unwrap().tls().certificate.unwrap();
+        assert_eq!((own.chain.clone(), own.key), (PathBuf::from("me.pem"), own.chain));
+    }
+
+    #[test]
+    fn ways() {
+        assert_eq!(parse(&[]).unwrap().authentication, Authentication::Negotiate);
+        let credssp = parse(&["--authentication", "CredSSP", "--allow-unproven"]).unwrap();
+        assert_eq!((credssp.authentication, credssp.allow_unproven), (Authentication::CredSsp, true));
+    }
+}
