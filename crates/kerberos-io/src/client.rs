@@ -428,7 +428,7 @@ fn apart(a: SystemTime, b: SystemTime) -> Duration {
 
 /// Why the client's account is of no use.
 fn account(kdc: &KdcError, client: Principal) -> Option<Error> {
-    Some(match (kdc.nt_status(), kdc.code) {
+    Some(match (kdc.nt_status().map(NtStatus), kdc.code) {
         (Some(NtStatus::PASSWORD_MUST_CHANGE), _) => Error::PasswordMustChange { client },
         (Some(NtStatus::PASSWORD_EXPIRED), _) => Error::PasswordExpired { client },
         (Some(NtStatus::ACCOUNT_LOCKED_OUT), _) => Error::AccountLocked { client },
