@@ -401,6 +401,10 @@ pub(crate) fn explain(
             Error::Skew { realm: client().realm, difference: Some(*skew) }
         }
         (Kerberos::Integrity(_), Some(_), _) => wrong_proof(),
+        // A KDC that has no key of a type we asked for offers nothing but its FAST and its cookie.
+        (Kerberos::PreauthUnsupported(offered), ..) if offered.iter().all(|t| matches!(t, 133 | 136)) => {
+            Error::Kerberos(Kerberos::NoCommonEncryptionType(Vec::new()))
+        }
         (Kerberos::Kdc(kdc), ..) => match (kdc.code, proof, server) {
             (ErrorCode::KRB_AP_ERR_SKEW, ..) => Error::Skew { realm: client().realm, difference: None },
             (ErrorCode::KDC_ERR_PREAUTH_FAILED, Some(_), _) => wrong_proof(),
