@@ -393,3 +393,31 @@ async fn https_and_channel_bindings() {
         }
     }
 }
+
+#[tokio::test]
+async fn tickets_that_the_user_got_anew_are_used() {
+    let realm = Realm::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let file = FileCcache::new(directory.path().join("cc"));
+    let kdc = realm.client();
+    let log_in = async |seconds| {
+        let lifetime = Some(Duration::from_secs(seconds));
+        let wanted = TgtOptions { lifetime, renewable_for: None, ..TgtOptions::default() };
+        let alice = Principal::new(REALM, &["alice"]);
+        kdc.get_tgt(&alice, Proof::Password(&"Alice-2026".into()), &wanted).await.unwrap()
+    };
+    file.save(&log_in(2).await).unwrap();
+    let source = Source::Cache(file.name());
+    let identity = Arc::new(Identity::with_kdc(realm.client(), Environment::from_process(), source));
+    let server = realm.server().await;
+    let connect = || {
+        let target = target(&server, "servera.hop.test");
+        Connection::kerberos(target, identity.clone(), Some(Mode::Never), quick())
+    };
+    whoami(&connect()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(2100)).await;
+    let error = whoami(&connect()).await.unwrap_err();
+    assert!(error.to_string().contains("has expired"), "{error}");
+    file.save(&log_in(3600).await).unwrap();
+    whoami(&connect()).await.unwrap();
+}

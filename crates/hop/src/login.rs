@@ -11,8 +11,11 @@ use hop_kerberos::keytab::Keytab;
 use hop_kerberos_io::{Ccache, Ccaches, Environment, KdcClient, Proof, TgtOptions, load_keytab};
 
 use crate::domain::Domain;
-use crate::ticket::{Cache, describe};
+use crate::ticket::{Cache, describe, period};
 use crate::{advice, password};
+
+/// How long before its end a password is spoken of.
+const WARNING: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Get your first ticket.
 #[derive(Debug, clap::Args)]
@@ -89,7 +92,8 @@ async fn log_in(arguments: &Arguments) -> Result<String, Box<dyn Error>> {
         renewable_for: arguments.renewable,
         ..TgtOptions::default()
     };
-    let content = kdc.get_tgt(&client, proof, &wanted).await?;
+    let login = kdc.log_in(&client, proof, &wanted).await?;
+    let content = login.cache;
     let cache = caches.for_principal(caches.default_name(), &content.principal)?;
     if matches!(cache, Ccache::Memory(_)) {
         return Err(format!(
@@ -102,7 +106,17 @@ async fn log_in(arguments: &Arguments) -> Result<String, Box<dyn Error>> {
     caches.make_primary(&cache)?;
     let now = content.kdc_time(SystemTime::now());
     let ticket = content.tgt().map(|tgt| describe(tgt, now)).unwrap_or_default();
-    Ok(format!("{} in {}\n    {ticket}", content.principal, cache.name()))
+    let warning = login.expires.and_then(|end| warning(end, now)).unwrap_or_default();
+    Ok(format!("{} in {}\n    {ticket}{warning}", content.principal, cache.name()))
+}
+
+/// A line about a password that expires soon.
+fn warning(end: SystemTime, now: SystemTime) -> Option<String> {
+    let left = end.duration_since(now).ok().filter(|left| *left < WARNING)?;
+    Some(format!(
+        "\n    the password or the account expires in {}: `kpasswd` changes the password",
+        period(left)
+    ))
 }
 
 /// Who logs in without saying so.

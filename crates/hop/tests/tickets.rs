@@ -72,6 +72,7 @@ impl Realm {
             &format!("modprinc -maxrenewlife 7d krbtgt/{REALM}"),
             &format!("addprinc -pw {PASSWORD} -maxrenewlife 7d +requires_preauth alice"),
             &format!("addprinc -pw {PASSWORD} -maxrenewlife 7d +requires_preauth bob"),
+            &format!("addprinc -pw {PASSWORD} +requires_preauth -pwexpire \"3 days\" soon"),
             &format!("addprinc -pw {PASSWORD} +requires_preauth +needchange must-change"),
             &format!("addprinc -pw {PASSWORD} +requires_preauth -pwexpire yesterday expired"),
             &format!("addprinc -pw {PASSWORD} +requires_preauth -allow_tix disabled"),
@@ -236,6 +237,9 @@ fn refusals_say_what_to_do() {
         let text = bad(&realm.login(&cache, user, &[]), 1);
         assert!(text.contains(said) && text.contains(advice), "{user}: {text}");
     }
+    let text = good(&realm.login(&cache, "soon", &[]));
+    assert!(text.contains("expires in 2 d 23 h") || text.contains("expires in 3 d 0 h"), "{text}");
+    good(&realm.hop(&cache, &["ticket", "rm"]));
     std::fs::write(realm.path("password"), "wrong").unwrap();
     let text = bad(&realm.login(&cache, "alice", &[]), 1);
     assert!(text.contains("wrong password for alice@TICKETS.TEST"), "{text}");

@@ -57,6 +57,15 @@ pub struct TgtOptions {
     pub renewable_for: Option<Duration>,
 }
 
+/// What a login gives.
+#[derive(Debug, Clone)]
+pub struct Login {
+    /// A new cache that holds the first ticket.
+    pub cache: CredentialCache,
+    /// When the password, or the account itself, expires, if the KDC tells.
+    pub expires: Option<SystemTime>,
+}
+
 impl KdcClient {
     /// A client by this configuration.
     pub fn new(config: Config) -> Self {
@@ -94,14 +103,27 @@ impl KdcClient {
     /// Gets a first ticket: a new cache that holds it, and the difference to the KDC's clock.
     ///
     /// # Errors
-    /// [`Error::WrongPassword`], [`Error::WrongKey`], [`Error::UnknownClient`], [`Error::PasswordExpired`],
-    /// [`Error::Skew`], [`Error::NoKdc`], [`Error::KdcUnreachable`], or what else the KDC refuses with.
+    /// As [`log_in`](Self::log_in).
     pub async fn get_tgt(
         &self,
         client: &Principal,
         proof: Proof<'_>,
         wanted: &TgtOptions,
     ) -> Result<CredentialCache, Error> {
+        self.log_in(client, proof, wanted).await.map(|login| login.cache)
+    }
+
+    /// As [`get_tgt`](Self::get_tgt), with what the KDC tells the user about the password.
+    ///
+    /// # Errors
+    /// [`Error::WrongPassword`], [`Error::WrongKey`], [`Error::UnknownClient`], [`Error::PasswordExpired`],
+    /// [`Error::Skew`], [`Error::NoKdc`], [`Error::KdcUnreachable`], or what else the KDC refuses with.
+    pub async fn log_in(
+        &self,
+        client: &Principal,
+        proof: Proof<'_>,
+        wanted: &TgtOptions,
+    ) -> Result<Login, Error> {
         let defaults = self.defaults(&client.realm)?;
         let mut options = AsOptions::new(client.clone());
         options.kdc_options = KdcOptions::RENEWABLE_OK;
@@ -143,7 +165,7 @@ impl KdcClient {
                     cache.kdc_offset = Some(KdcOffset::between(local, outcome.credential.auth_time));
                 }
                 cache.store(outcome.credential);
-                return Ok(cache);
+                return Ok(Login { cache, expires: outcome.password_expires });
             }
         }
     }
@@ -379,6 +401,10 @@ pub(crate) fn explain(
             Error::Skew { realm: client().realm, difference: Some(*skew) }
         }
         (Kerberos::Integrity(_), Some(_), _) => wrong_proof(),
+        // A KDC that has no key of a type we asked for offers nothing but its FAST and its cookie.
+        (Kerberos::PreauthUnsupported(offered), ..) if offered.iter().all(|t| matches!(t, 133 | 136)) => {
+            Error::Kerberos(Kerberos::NoCommonEncryptionType(Vec::new()))
+        }
         (Kerberos::Kdc(kdc), ..) => match (kdc.code, proof, server) {
             (ErrorCode::KRB_AP_ERR_SKEW, ..) => Error::Skew { realm: client().realm, difference: None },
             (ErrorCode::KDC_ERR_PREAUTH_FAILED, Some(_), _) => wrong_proof(),
@@ -406,7 +432,7 @@ fn apart(a: SystemTime, b: SystemTime) -> Duration {
 
 /// Why the client's account is of no use.
 fn account(kdc: &KdcError, client: Principal) -> Option<Error> {
-    Some(match (kdc.nt_status(), kdc.code) {
+    Some(match (kdc.nt_status().map(NtStatus), kdc.code) {
         (Some(NtStatus::PASSWORD_MUST_CHANGE), _) => Error::PasswordMustChange { client },
         (Some(NtStatus::PASSWORD_EXPIRED), _) => Error::PasswordExpired { client },
         (Some(NtStatus::ACCOUNT_LOCKED_OUT), _) => Error::AccountLocked { client },

@@ -25,7 +25,7 @@ mod way;
 
 pub use ccache::kcm::KcmError;
 pub use ccache::{Ccache, Ccaches, DirCcache, FileCcache, KcmCcache, KeyringCcache, MemoryCcache};
-pub use client::{KdcClient, Proof, TgtOptions};
+pub use client::{KdcClient, Login, Proof, TgtOptions};
 pub use environment::Environment;
 pub use error::{AttemptError, Error};
 pub use keytab::{keytab_path, load_keytab, save_keytab};

@@ -14,7 +14,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::{PASSWORD, Realm, mit_is_installed, principal, succeeded};
-use hop_kerberos::ccache::CredentialCache;
+use hop_kerberos::Credential;
+use hop_kerberos::ccache::{CredentialCache, KdcOffset};
 use hop_kerberos_io::{Ccache, Ccaches, Error, KdcClient, Proof, TgtOptions};
 
 /// The caches and the client of a user in the realm whose `KRB5CCNAME` is this.
@@ -215,6 +216,7 @@ async fn keyrings() {
     client.get_service_ticket(&cache, &principal("HTTP/servera.hop.test")).await.unwrap();
     let seen = std::thread::spawn(move || services(&cache)).join().unwrap();
     assert_eq!(seen, ["HTTP/servera.hop.test", "krbtgt/HOP.TEST"]);
+    keyrings_forget_tickets_by_the_kdcs_clock(&caches, &client).await;
     if mit_is_installed() {
         let uid = nix::unistd::geteuid();
         for name in [
@@ -230,6 +232,34 @@ async fn keyrings() {
         let realm = Realm::start_with_clock(3600).await;
         clock(&realm, &format!("KEYRING:user:{unique}t"), Mit::ReadsAndWritesTheDifference).await;
     }
+}
+
+async fn keyrings_forget_tickets_by_the_kdcs_clock(caches: &Ccaches, client: &KdcClient) {
+    let wanted = TgtOptions { lifetime: Some(Duration::from_secs(600)), ..TgtOptions::default() };
+    let mut content =
+        client.get_tgt(&principal("alice"), Proof::Password(&PASSWORD.into()), &wanted).await.unwrap();
+    let cache = caches.default_cache().unwrap();
+    let seconds = |ahead| Some(KdcOffset { seconds: ahead, microseconds: 0 });
+    // By this machine's clock the ticket ended an hour ago; by the KDC's it lives.
+    let tgt = content.tgt().unwrap().clone();
+    let hour = Duration::from_secs(3600);
+    content.kdc_offset = seconds(-3600);
+    content.store(Credential {
+        auth_time: tgt.auth_time - hour,
+        end_time: tgt.end_time - hour,
+        ..tgt.clone()
+    });
+    cache.save(&content).unwrap();
+    std::thread::sleep(Duration::from_millis(1500));
+    assert_eq!(cache.load().unwrap(), content);
+    // And here it lives for some seconds only.
+    content.kdc_offset = seconds(595);
+    content.store(tgt);
+    cache.save(&content).unwrap();
+    assert_eq!(cache.load().unwrap(), content);
+    std::thread::sleep(Duration::from_millis(4000));
+    let gone = cache.load().unwrap_err();
+    assert!(matches!(gone, Error::NoCcache { .. }), "{gone}");
 }
 
 /// A daemon on a socket of its own, ended with the test.

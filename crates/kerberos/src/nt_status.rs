@@ -1,7 +1,7 @@
 //! What Active Directory says beyond a Kerberos error code: an NTSTATUS in the error's data.
 
 use crate::KdcError;
-use crate::asn1::{MethodData, PaData, decode};
+use crate::asn1::{KerbErrorData, MethodData, decode};
 
 /// KERB_ERR_TYPE_EXTENDED ([MS-KILE] 2.2.2), which is PA-PW-SALT's number, too; Samba sends it as that.
 const EXTENDED: i32 = 3;
@@ -29,15 +29,19 @@ impl NtStatus {
 
 impl KdcError {
     /// The NTSTATUS in the error's data, if there is one. As little authenticated as the error itself.
-    pub fn nt_status(&self) -> Option<NtStatus> {
+    pub fn nt_status(&self) -> Option<u32> {
         let data = self.data.as_deref()?;
-        let list: MethodData = decode("METHOD-DATA", data)
-            .or_else(|_| decode::<PaData>("KERB-ERROR-DATA", data).map(|one| vec![one]))
-            .ok()?;
-        // KERB-EXT-ERROR: status, reserved, flags; little-endian.
-        let value = &list.iter().find(|element| element.padata_type == EXTENDED)?.padata_value;
+        // Windows sends KERB-ERROR-DATA ([MS-KILE] 2.2.1), Samba METHOD-DATA.
+        let value = match decode::<KerbErrorData>("KERB-ERROR-DATA", data) {
+            Ok(one) => one.data_value.filter(|_| one.data_type == EXTENDED)?,
+            Err(_) => {
+                let list: MethodData = decode("METHOD-DATA", data).ok()?;
+                list.into_iter().find(|element| element.padata_type == EXTENDED)?.padata_value
+            }
+        };
+        // KERB-EXT-ERROR ([MS-KILE] 2.2.2): status, reserved, flags; little-endian.
         let status = value.first_chunk::<4>().filter(|_| value.len() == 12)?;
-        Some(NtStatus(u32::from_le_bytes(*status)))
+        Some(u32::from_le_bytes(*status))
     }
 }
 
@@ -61,8 +65,8 @@ mod tests {
         };
         let one = b"\x30\x15\xa1\x03\x02\x01\x03\xa2\x0e\x04\x0c\x72\0\0\xc0\0\0\0\0\x01\0\0\0";
         let listed = [b"\x30\x17", &one[..]].concat();
-        assert_eq!(error(one).nt_status(), Some(NtStatus::ACCOUNT_DISABLED));
-        assert_eq!(error(&listed).nt_status(), Some(NtStatus::ACCOUNT_DISABLED));
+        assert_eq!(error(one).nt_status(), Some(NtStatus::ACCOUNT_DISABLED.0));
+        assert_eq!(error(&listed).nt_status(), Some(NtStatus::ACCOUNT_DISABLED.0));
         let other_type = b"\x30\x15\xa1\x03\x02\x01\x13\xa2\x0e\x04\x0c\x72\0\0\xc0\0\0\0\0\x01\0\0\0";
         let short = b"\x30\x0d\xa1\x03\x02\x01\x03\xa2\x06\x04\x04\x72\0\0\xc0";
         for wrong in [&other_type[..], short, b"", b"\x30\0", b"x"] {

@@ -165,8 +165,9 @@ impl KeyringCcache {
     pub(crate) fn save(&self, content: &CredentialCache) -> Result<(), Error> {
         let damaged = |source: CcacheError| Error::Ccache { name: self.name(), source };
         let principal = encode_principal(&content.principal).map_err(damaged)?;
-        let entries =
-            content.entries().iter().map(Entry::new).collect::<Result<Vec<_>, _>>().map_err(damaged)?;
+        let now = content.kdc_time(SystemTime::now());
+        let entries = content.entries().iter().map(|entry| Entry::new(entry, now));
+        let entries = entries.collect::<Result<Vec<_>, _>>().map_err(damaged)?;
         let offset = content.kdc_offset.map(encode_offset);
         self.run(move |this| {
             let mut keyring = match this.open()? {
@@ -186,19 +187,21 @@ impl KeyringCcache {
             for entry in &entries {
                 entry.add_to(&mut keyring, this.anchor)?;
             }
-            limit(&mut keyring, entries.iter().map(|entry| entry.end).max());
+            limit(&mut keyring, entries.iter().map(|entry| entry.left).max());
             Ok(())
         })
     }
 
     pub(crate) fn store(&self, credential: &Credential) -> Result<(), Error> {
         let known = self.load()?;
-        let entry = Entry::new(credential).map_err(|source| Error::Ccache { name: self.name(), source })?;
-        let end = known.credentials().map(|c| c.end_time).chain([credential.end_time]).max();
+        let now = known.kdc_time(SystemTime::now());
+        let entry =
+            Entry::new(credential, now).map_err(|source| Error::Ccache { name: self.name(), source })?;
+        let left = known.credentials().chain([credential]).map(|ticket| left(ticket, now)).max();
         self.run(move |this| {
             let mut keyring = this.open()?.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
             entry.add_to(&mut keyring, this.anchor)?;
-            limit(&mut keyring, end);
+            limit(&mut keyring, left);
             Ok(())
         })
     }
@@ -379,15 +382,17 @@ fn read_all(keyring: &Keyring) -> io::Result<Content> {
 struct Entry {
     name: String,
     payload: SecretBytes,
-    end: SystemTime,
+    /// How long the ticket lives.
+    left: Duration,
 }
 
 impl Entry {
-    fn new(credential: &Credential) -> Result<Self, CcacheError> {
+    /// `now` is the KDC's time, as the ticket's are.
+    fn new(credential: &Credential, now: SystemTime) -> Result<Self, CcacheError> {
         Ok(Self {
             name: credential.server.to_string(),
             payload: encode_credential(credential)?.into(),
-            end: credential.end_time,
+            left: left(credential, now),
         })
     }
 
@@ -407,19 +412,23 @@ impl Entry {
             Some(key) => key,
             None => keyring.add_key::<User, _, _>(name, self.payload.expose().as_slice()).map_err(os)?,
         };
-        if let Ok(left) = self.end.duration_since(SystemTime::now())
-            && left >= Duration::from_secs(1)
-        {
-            key.set_timeout(left).map_err(os)?;
+        if self.left >= Duration::from_secs(1) {
+            key.set_timeout(self.left).map_err(os)?;
         }
         Ok(())
     }
 }
 
-/// Lets the whole cache go when its last ticket does. That this fails leaves it there longer, no more.
-fn limit(keyring: &mut Keyring, end: Option<SystemTime>) {
-    let left = end.and_then(|end| end.duration_since(SystemTime::now()).ok()).unwrap_or_default();
-    let _ = keyring.set_timeout(left.max(Duration::from_secs(1)));
+fn left(ticket: &Credential, now: SystemTime) -> Duration {
+    ticket.end_time.duration_since(now).unwrap_or_default()
+}
+
+/// Lets the whole cache go when its last ticket does; stay, if there is none to go. That this fails leaves it there
+/// longer, no more.
+fn limit(keyring: &mut Keyring, left: Option<Duration>) {
+    let left = left.filter(|left| *left >= Duration::from_secs(1));
+    // None is said as zero.
+    let _ = keyring.set_timeout(left.unwrap_or_default());
 }
 
 /// Nothing where there is no such key, or no longer.
