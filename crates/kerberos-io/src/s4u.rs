@@ -28,19 +28,22 @@ impl KdcClient {
         let now = cache.kdc_time(SystemTime::now());
         let mut tgt = self.nearest_tgt(cache, &service.realm, now)?;
         let mut evidence = evidence.clone();
+        let mut server = Principal { realm: service.realm.clone(), ..target.clone() };
         for _ in 0..MAX_REFERRALS {
-            let here = realm_of(&tgt).to_owned();
-            let server = match here == target.realm {
-                true => target.clone(),
-                false => Principal::krbtgt(here.clone(), &target.realm),
-            };
-            let options = TgsOptions::s4u2proxy(&evidence, server);
+            let options = TgsOptions::s4u2proxy(&evidence, server.clone());
             match self.ask(&tgt, options, cache).await.map_err(refused)? {
-                TgsOutcome::Ticket(credential) if here == target.realm => return Ok(credential),
-                // What was evidence is a ticket-granting ticket now, in the user's name, for the next realm.
-                TgsOutcome::Ticket(next) | TgsOutcome::Referral { tgt: next, .. } => {
-                    tgt = self.tgt_of_realm(cache, realm_of(&next), target).await?;
-                    evidence = next;
+                TgsOutcome::Ticket(credential) => return Ok(credential),
+                // The target is in another realm, whose KDC wants two tickets: the service's own, and as evidence
+                // the one we were referred with, which says in whose name the service comes ([MS-SFU] 3.1.5.2.2).
+                TgsOutcome::Referral { tgt: next, realm } => {
+                    let home = target.realm == service.realm;
+                    let there = if home { realm } else { target.realm.clone() };
+                    let named = evidence.client;
+                    evidence = self.walk(next, &there, cache, target).await?;
+                    evidence.client = named;
+                    let own = self.nearest_tgt(cache, &there, now)?;
+                    tgt = self.walk(own, &there, cache, target).await?;
+                    server.realm = there;
                 }
             }
         }
@@ -63,38 +66,45 @@ impl KdcClient {
         let own = &cache.principal.realm;
         let refused = |error| refused(error, &cache.principal, user, service);
         let abroad = user.realm != *own && user.name_type != NameType::ENTERPRISE;
+        let now = cache.kdc_time(SystemTime::now());
         let mut tgt = match abroad {
             // The user's realm knows the user: it is asked first, and refers us back home.
-            true => self.tgt_of_realm(cache, &user.realm, service).await?,
-            false => self.nearest_tgt(cache, own, cache.kdc_time(SystemTime::now()))?,
+            true => {
+                self.walk(self.nearest_tgt(cache, &user.realm, now)?, &user.realm, cache, service).await?
+            }
+            false => self.nearest_tgt(cache, own, now)?,
         };
+        // A foreign KDC tells our realm by the host in the name, or by an enterprise name with the realm in it.
+        let mut by_host = service.components.len() == 2;
         for _ in 0..MAX_REFERRALS {
             let here = realm_of(&tgt).to_owned();
             let home = here == *own;
-            let server = match home {
-                true => service.clone(),
+            let server = match home || by_host {
+                true => Principal { realm: here, ..service.clone() },
                 false => Principal {
                     name_type: NameType::ENTERPRISE,
-                    ..Principal::new(here.clone(), &[&format!("{}@{own}", service.name())])
+                    ..Principal::new(here, &[&format!("{}@{own}", service.name())])
                 },
             };
             let options = TgsOptions::s4u2self(user.clone(), server);
-            match self.ask(&tgt, options, cache).await.map_err(refused)? {
-                TgsOutcome::Ticket(credential) if home => return Ok(credential),
-                TgsOutcome::Ticket(next) | TgsOutcome::Referral { tgt: next, .. } => tgt = next,
+            match self.ask(&tgt, options, cache).await {
+                Ok(TgsOutcome::Ticket(credential)) if home => return Ok(credential),
+                Ok(TgsOutcome::Ticket(next) | TgsOutcome::Referral { tgt: next, .. }) => tgt = next,
+                Err(error) if !home && by_host && is_unknown_server(&error) => by_host = false,
+                Err(error) => return Err(refused(error)),
             }
         }
         Err(Error::Referrals { from: own.clone(), server: service.clone() })
     }
 
-    /// The cache's principal's own ticket-granting ticket for a realm. On the way to `server`, in the error.
-    async fn tgt_of_realm(
+    /// From one ticket-granting ticket to that of another realm, on the way to `server`.
+    async fn walk(
         &self,
-        cache: &CredentialCache,
+        mut tgt: Credential,
         realm: &str,
+        cache: &CredentialCache,
         server: &Principal,
     ) -> Result<Credential, Error> {
-        let mut tgt = self.nearest_tgt(cache, realm, cache.kdc_time(SystemTime::now()))?;
         for _ in 0..MAX_REFERRALS {
             if realm_of(&tgt) == realm {
                 return Ok(tgt);
@@ -112,6 +122,11 @@ impl KdcClient {
     }
 }
 
+fn is_unknown_server(error: &Error) -> bool {
+    matches!(error, Error::Kerberos(hop_kerberos::Error::Kdc(kdc))
+        if kdc.code == ErrorCode::KDC_ERR_S_PRINCIPAL_UNKNOWN)
+}
+
 /// What a KDC's refusal means for a request in a user's name.
 fn refused(error: Error, service: &Principal, user: &Principal, target: &Principal) -> Error {
     let Error::Kerberos(error) = error else { return error };
@@ -121,6 +136,7 @@ fn refused(error: Error, service: &Principal, user: &Principal, target: &Princip
         | ErrorCode::KDC_ERR_POLICY
         | ErrorCode::KDC_ERR_SERVER_NOMATCH
         | ErrorCode::KDC_ERR_PADATA_TYPE_NOSUPP
+        | ErrorCode::KRB_AP_ERR_BADMATCH
         | ErrorCode::KRB_AP_ERR_MODIFIED
         | ErrorCode::KRB_AP_ERR_BAD_INTEGRITY => Error::DelegationRefused {
             code: kdc.code,

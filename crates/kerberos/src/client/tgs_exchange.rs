@@ -217,15 +217,15 @@ impl TgsExchange {
             Err(Error::ReplyMismatch(format!("it is for {got}, not {expected}")))
         };
         match (&self.options.on_behalf, outcome) {
-            (None, TgsOutcome::Ticket(got) | TgsOutcome::Referral { tgt: got, .. })
+            // On the way to another realm the ticket names who asks, whoever else is in its authorization data.
+            (_, TgsOutcome::Referral { tgt: got, .. }) | (None, TgsOutcome::Ticket(got))
                 if got.client != self.client =>
             {
                 mismatch(&got.client, &self.client)
             }
-            (
-                Some(OnBehalf::Evidence { client }),
-                TgsOutcome::Ticket(got) | TgsOutcome::Referral { tgt: got, .. },
-            ) if got.client != *client => mismatch(&got.client, client),
+            (Some(OnBehalf::Evidence { client }), TgsOutcome::Ticket(got)) if got.client != *client => {
+                mismatch(&got.client, client)
+            }
             (Some(OnBehalf::User(user)), TgsOutcome::Ticket(got)) => match proven {
                 // The KDC may write the name in its own way; an enterprise name it must.
                 Some(proven) if *proven == got.client && same_user(user, proven) => Ok(()),
@@ -233,7 +233,6 @@ impl TgsExchange {
                 // Whoever can alter messages could have made the request one for the service itself.
                 None => Err(Error::ReplyMismatch("it does not prove whom it is for".to_owned())),
             },
-            // On the way the ticket names the service; the user is in its authorization data.
             _ => Ok(()),
         }
     }
