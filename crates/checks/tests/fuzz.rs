@@ -1,6 +1,7 @@
 //! Every fuzz target over its corpus and over mutations of it: the same ones in every run, bounded in number.
 //!
 //! `HOP_FUZZ_ROUNDS=20000 cargo test -p hop-checks --test fuzz` looks longer (the default is 200 mutations a file).
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests may panic")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

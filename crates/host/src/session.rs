@@ -97,7 +97,7 @@ pub fn serve(
         match message {
             Incoming::Line(line) => server.session.handle_line(&line, &mut rng),
             Incoming::End => server.session.handle_end(),
-            Incoming::Engine(message) => server.from_engine(message),
+            Incoming::Engine(message) => server.pass_on(message),
         }
         server.events();
         while let Some(line) = server.session.poll_line() {
@@ -229,7 +229,7 @@ impl Server {
         self.session.pool.finish(id, PipelineStateInfo { state: PipelineState::Stopped, error });
     }
 
-    fn from_engine(&mut self, message: FromEngine) {
+    fn pass_on(&mut self, message: FromEngine) {
         let pool = &mut self.session.pool;
         match message {
             FromEngine::Output(id, value) => {
@@ -380,7 +380,7 @@ fn run_engine(
             ToEngine::Opened(arguments) => {
                 let arguments = from_clixml(&arguments, &Protection::Plain);
                 let info = sender_info(&runspace, peer, arguments);
-                let _ = runspace.set_variable("PSSenderInfo", info);
+                runspace.set_variable("PSSenderInfo", info);
             }
             ToEngine::Reset => {}
             ToEngine::Run(job) => {
@@ -449,7 +449,7 @@ fn run_job(
         if let Value::Dict(dict) = &table {
             using.into_iter().for_each(|(expression, value)| dict.insert_str(&expression, value));
         }
-        let _ = runspace.set_variable("__using", table);
+        runspace.set_variable("__using", table);
     }
     let mut sink = OutputSink { current: current.clone(), out: out.clone() };
     match runspace.invoke_commands(&calls, input, &mut sink) {

@@ -370,7 +370,7 @@ pub fn wide_lines(cells: &[String], columns: usize, width: usize) -> Vec<String>
                     text,
                     each.saturating_sub(1),
                     Align::Left,
-                    last && !text.is_empty() || (last && columns == 1),
+                    last && (columns == 1 || !text.is_empty()),
                 ));
                 if !last {
                     line.push(' ');

@@ -453,21 +453,12 @@ impl Runspace {
                 // The variables of the running scope are copied.
                 let cells: Vec<_> = {
                     let mut all: Vec<(String, Value)> = Vec::new();
-                    let mut current = Some(self.state.scope.clone());
-                    while let Some(s) = current {
-                        if Arc::ptr_eq(&s, &self.global) {
-                            break;
-                        }
-                        for (k, c) in &s.data().variables {
-                            if !all.iter().any(|(n, _)| n == k) {
-                                all.push((k.clone(), c.get()));
-                            }
-                        }
-                        if s.is_script {
-                            break;
-                        }
-                        // Only the innermost scope with its parameters counts.
-                        break;
+                    // Only the innermost scope with its parameters counts.
+                    let scope = &self.state.scope;
+                    if !Arc::ptr_eq(scope, &self.global) {
+                        all.extend(
+                            scope.data().variables.iter().map(|(name, cell)| (name.clone(), cell.get())),
+                        );
                     }
                     all
                 };

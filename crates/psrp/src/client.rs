@@ -38,6 +38,7 @@ pub enum Output {
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "the large one is the one that comes, by thousands")]
 pub enum Event {
     /// The server's application data, `$PSVersionTable` among them.
     PrivateData(ApplicationPrivateData),

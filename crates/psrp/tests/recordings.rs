@@ -1,4 +1,5 @@
 //! Recordings of PowerShell 7.6.5 at both ends of stdio.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests may panic")]
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -208,7 +208,7 @@ impl Renderer {
 
     /// What Write-Host wrote is shown; other information is not, unless the form has a place for it.
     fn information(&mut self, host: &str, record: &InformationRecord) {
-        let from_host = record.tags.iter().any(|tag| tag.to_string() == PSHOST);
+        let from_host = record.tags.iter().any(|tag| *tag == PSHOST);
         self.json(host, "information", || {
             json!({ "data": json::value(&record.data),
                     "tags": record.tags.iter().map(ToString::to_string).collect::<Vec<_>>() })

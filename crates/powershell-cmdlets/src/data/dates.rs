@@ -161,7 +161,7 @@ fn unix_format(date: DateTime, pattern: &str) -> String {
         MONTHS.get(p.month.saturating_sub(1) as usize).copied().unwrap_or(""),
     );
     let short = |name: &str| name.get(..3).unwrap_or(name).to_owned();
-    let hour12 = if p.hour % 12 == 0 { 12 } else { p.hour % 12 };
+    let hour12 = if p.hour.is_multiple_of(12) { 12 } else { p.hour % 12 };
     let half = if p.hour < 12 { "AM" } else { "PM" };
     let mut out = String::new();
     let mut chars = pattern.strip_prefix('+').unwrap_or(pattern).chars();

@@ -16,8 +16,7 @@ use hop_powershell_runtime::value::{Error, ErrorCategory, Value};
 
 pub(crate) use content::{lines, make_writable};
 pub(crate) use encoding::{Encoding, encoding_parameter};
-pub(crate) use item::{FileItem, file_object, item_value, note_place};
-pub(crate) use paths::{Place, Provider, expand, resolve};
+pub(crate) use paths::{Place, expand, resolve};
 
 pub(crate) const MANAGEMENT: &str = "Microsoft.PowerShell.Management";
 

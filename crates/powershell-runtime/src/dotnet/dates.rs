@@ -26,9 +26,7 @@ pub(super) fn date_property(date: DateTime, name: &str) -> Option<Value> {
         "date" => Value::DateTime(date.date()),
         "timeofday" => Value::TimeSpan(date.time_of_day()),
         "kind" => enum_value("System.DateTimeKind", date.kind().name()),
-        "datetime" => {
-            Value::from(format_datetime(date, "F", 0).unwrap_or_default().replace('\u{202f}', "\u{202f}"))
-        }
+        "datetime" => Value::from(format_datetime(date, "F", 0).unwrap_or_default()),
         _ => return None,
     })
 }

@@ -197,9 +197,10 @@ fn implements(kind: &TypeRef, interface: &str) -> bool {
         "System.Collections.IDictionary" => dictionary,
         "System.IComparable" | "System.IConvertible" | "System.IFormattable" => {
             let plain = base_type_name(name) == Some("System.ValueType") && name != "System.Guid";
-            (plain && interface != "System.IFormattable")
-                || (name == "System.String" && interface != "System.IFormattable")
-                || (plain && name != "System.Boolean" && name != "System.Char")
+            match interface {
+                "System.IFormattable" => plain && name != "System.Boolean" && name != "System.Char",
+                _ => plain || name == "System.String",
+            }
         }
         "System.ICloneable" => list || dictionary || name == "System.String",
         "System.IDisposable" => name.starts_with("System.IO.") && name.ends_with("Stream"),

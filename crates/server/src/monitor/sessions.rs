@@ -325,6 +325,7 @@ impl Sessions {
     }
 
     /// Open sessions.
+    #[cfg(test)]
     pub fn count(&self) -> usize {
         self.sessions.len()
     }

@@ -25,6 +25,7 @@ impl LocalUser {
     }
 
     /// The account this process runs as.
+    #[cfg(test)]
     pub fn current() -> io::Result<Self> {
         let uid = Uid::effective();
         User::from_uid(uid)?

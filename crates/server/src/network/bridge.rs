@@ -3,6 +3,8 @@
 //! Object bodies pass through unread. Of a message only the header is looked at, where the bridge must know it: which
 //! pipeline a command is, when the pool is open, when a pipeline has ended.
 
+#![expect(clippy::result_large_err, reason = "a fault is rare, and the answer when there is one")]
+
 use std::collections::{HashMap, VecDeque};
 
 use hop_psrp::Target;

@@ -151,7 +151,10 @@ impl<'a> Session<'a> {
     fn order(&mut self, order: Order) {
         match order {
             Order::Run { exchange, command, line, .. } => {
-                let started = line.fragments().and_then(|f| self.bridge.start(Some(exchange), command, f));
+                let started = match line.fragments() {
+                    Ok(fragments) => self.bridge.start(Some(exchange), command, fragments),
+                    Err(fault) => Err(fault),
+                };
                 if let Err(fault) = started {
                     self.shell.complete(exchange, Err(fault));
                 }

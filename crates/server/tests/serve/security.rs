@@ -29,12 +29,6 @@ pub struct Link {
     sealer: Option<Sealer>,
 }
 
-impl Link {
-    pub fn new(tickets: Tickets) -> Self {
-        Self { tickets, expected: None, sealer: None }
-    }
-}
-
 impl Security for Link {
     fn start(&mut self) -> Result<Option<String>, Cause> {
         let options = InitiatorOptions {
