@@ -21,7 +21,8 @@ pub fn fuzz_reason(data: &[u8]) {
 /// A file of refusals: every line that was kept is written and read again.
 pub fn fuzz_refusals(data: &[u8]) {
     for refusal in Refusal::parse_lines(data) {
-        assert_eq!(Refusal::parse_lines(refusal.to_line().as_bytes()), [refusal.clone()]);
+        let again = Refusal::parse_lines(refusal.to_line().as_bytes());
+        assert_eq!(again.first(), Some(&refusal));
         let _ = refusal.remedies();
     }
 }
