@@ -106,7 +106,7 @@ pub enum TgsOutcome {
 }
 
 /// The machine.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct TgsExchange {
     options: TgsOptions,
     client: Principal,

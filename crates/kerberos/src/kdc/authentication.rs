@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rand_core::CryptoRng;
 
 use super::issue::{end_time, new_session_key, renew_till, ticket_key};
-use super::{Entry, EntryFlags, EntryKey, Failure, Kdc, Refusal};
+use super::{Database, Entry, EntryFlags, EntryKey, Failure, Kdc, Refusal};
 use crate::asn1::{self, pa};
 use crate::crypto::KeyUsage;
 use crate::{
@@ -155,17 +155,12 @@ impl Kdc {
     /// The client's entry, by its name or, if it allows for another name in the answer, its enterprise name.
     fn find_client(&self, request: &Request) -> Result<Entry, Failure> {
         let unknown = || Refusal::new(ErrorCode::KDC_ERR_C_PRINCIPAL_UNKNOWN, "client not found").into();
-        match (&request.client.components[..], request.client.name_type) {
-            ([name], NameType::ENTERPRISE) if request.options.contains(KdcOptions::CANONICALIZE) => {
-                let (user, domain) = name.rsplit_once('@').ok_or_else(unknown)?;
-                let same_realm = domain.eq_ignore_ascii_case(&self.realm);
-                same_realm
-                    .then(|| self.database.lookup(&Principal::new(self.realm.clone(), &[user])))
-                    .flatten()
-                    .ok_or_else(unknown)
-            }
-            _ => self.database.lookup(&request.client).ok_or_else(unknown),
+        // Who does not allow for another name in the answer must not get one.
+        let by_enterprise = request.client.name_type == NameType::ENTERPRISE;
+        if by_enterprise && !request.options.contains(KdcOptions::CANONICALIZE) {
+            return self.database.lookup(&request.client).ok_or_else(unknown);
         }
+        find_user(&request.client, &self.realm, self.database.as_ref()).ok_or_else(unknown)
     }
 
     pub(super) fn find_server(&self, server: &Principal) -> Result<Entry, Refusal> {
@@ -236,8 +231,17 @@ impl Request {
     }
 }
 
+/// A user's entry, by name or by an enterprise name (RFC 6806 5) of this realm.
+pub(super) fn find_user(user: &Principal, realm: &str, database: &dyn Database) -> Option<Entry> {
+    let ([name], NameType::ENTERPRISE) = (&user.components[..], user.name_type) else {
+        return database.lookup(user);
+    };
+    let (name, domain) = name.rsplit_once('@').unwrap_or((name, realm));
+    domain.eq_ignore_ascii_case(realm).then(|| database.lookup(&Principal::new(realm, &[name]))).flatten()
+}
+
 /// Whether the account may be used at all.
-fn check_account(client: &Entry, now: SystemTime) -> Result<(), Refusal> {
+pub(super) fn check_account(client: &Entry, now: SystemTime) -> Result<(), Refusal> {
     if client.flags.contains(EntryFlags::LOCKED) {
         return Err(Refusal::new(ErrorCode::KDC_ERR_CLIENT_REVOKED, "the account is locked"));
     }

@@ -25,7 +25,8 @@ bitflags! {
     pub struct EntryFlags: u32 {
         /// As a client, gets no ticket without proving itself first.
         const REQUIRES_PREAUTH = 1;
-        /// As a client or service, gets no forwardable tickets: an account that cannot be delegated.
+        /// As a client or service, gets no forwardable tickets: an account that cannot be delegated, whatever its
+        /// tickets say.
         const DISALLOW_FORWARDABLE = 1 << 1;
         /// As a client or service, gets no proxiable tickets.
         const DISALLOW_PROXIABLE = 1 << 2;
@@ -37,6 +38,9 @@ bitflags! {
         const LOCKED = 1 << 5;
         /// Is no service: there are no tickets for it.
         const DISALLOW_SERVICE = 1 << 6;
+        /// As a service, is trusted with protocol transition: may hand on tickets that it got by S4U2Self
+        /// ([MS-SFU] TrustedToAuthenticationForDelegation).
+        const TRUSTED_TO_AUTH = 1 << 7;
     }
 }
 
@@ -57,6 +61,12 @@ pub struct Entry {
     pub expires: Option<SystemTime>,
     /// When the password must be changed.
     pub password_expires: Option<SystemTime>,
+    /// Constrained delegation: the services that this service may act for its users at
+    /// ([MS-SFU] ServicesAllowedToSendForwardedTicketsTo).
+    pub allowed_to_delegate_to: Vec<Principal>,
+    /// Resource-based constrained delegation: who may act for their users at this service
+    /// ([MS-SFU] ServicesAllowedToReceiveForwardedTicketsFrom).
+    pub allowed_to_act: Vec<Principal>,
 }
 
 /// A key in an [`Entry`].
@@ -81,6 +91,8 @@ impl Entry {
             max_renewable_life: None,
             expires: None,
             password_expires: None,
+            allowed_to_delegate_to: Vec::new(),
+            allowed_to_act: Vec::new(),
         }
     }
 

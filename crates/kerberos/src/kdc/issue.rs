@@ -4,10 +4,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rand_core::CryptoRng;
 
+use super::delegation::{self, InNameOf};
 use super::{Database, Entry, EntryFlags, EntryKey, Policy, Refusal, whole_seconds};
 use crate::{
     AuthorizationData, Credential, EncTicketPart, EncryptionKey, EncryptionType, Error, ErrorCode,
-    HostAddress, KdcOptions, Principal, TicketFlags,
+    HostAddress, KdcOptions, NameType, Principal, TicketFlags,
 };
 
 /// Where the ticket-granting service has its tickets from.
@@ -51,6 +52,27 @@ pub struct TicketRequest {
     pub tgt_server: Principal,
     /// The session key to seal the ticket with instead of the service's own (user-to-user).
     pub seal_with: Option<EncryptionKey>,
+    /// In whose name, if not the client's own.
+    pub in_name_of: Option<InNameOf>,
+}
+
+impl TicketRequest {
+    /// Whom the ticket must name, if anybody else than who asks. (An enterprise name says nothing.)
+    pub(super) fn expected_client(&self) -> Option<&Principal> {
+        match self.in_name_of.as_ref()? {
+            InNameOf::User(user) => (user.name_type != NameType::ENTERPRISE).then_some(user),
+            InNameOf::Evidence(evidence) => Some(&evidence.part.client),
+        }
+    }
+}
+
+/// Whom a ticket names, and since when and by which ways the KDC knows.
+pub(super) struct Subject {
+    pub client: Principal,
+    pub transited_type: i32,
+    pub transited: Vec<u8>,
+    pub auth_time: SystemTime,
+    pub authorization_data: Vec<AuthorizationData>,
 }
 
 /// Issues tickets by the keys in the database.
@@ -76,46 +98,47 @@ impl TicketSource for Issuer {
     ) -> Result<Credential, Refusal> {
         let now = whole_seconds(now);
         let server = find_service(request, database)?;
-        let (flags, addresses) = flags_and_addresses(request, &server)?;
+        let (mut flags, mut addresses) = flags_and_addresses(request, &server)?;
         let tgt = &request.tgt;
-        let renewing = request.options.contains(KdcOptions::RENEW);
-        let (start, end, renew) = if renewing {
-            renewed_times(tgt, now)?
-        } else {
-            let end =
-                end_time(request.till, now, self.policy.max_life, [server.max_life, None]).min(tgt.end_time);
-            let wanted = request
-                .options
-                .contains(KdcOptions::RENEWABLE)
-                .then(|| request.renew_till.unwrap_or(request.till))
-                .filter(|_| tgt.flags.contains(TicketFlags::RENEWABLE))
-                .filter(|_| !server.flags.contains(EntryFlags::DISALLOW_RENEWABLE));
-            let limits = [server.max_renewable_life, None];
-            let renew = renew_till(wanted, now, end, self.policy.max_renewable_life, limits)
-                .zip(tgt.renew_till)
-                .map(|(wanted, limit)| wanted.min(limit));
-            (now, end, renew)
-        };
-        if end <= now {
-            return Err(Refusal::new(ErrorCode::KDC_ERR_NEVER_VALID, "the requested end time has passed"));
-        }
-        let mut flags = flags;
-        flags.set(TicketFlags::RENEWABLE, renew.is_some());
-        let mut authorization_data = tgt.authorization_data.clone();
-        authorization_data.extend(request.authorization_data.iter().cloned());
-        let generic = |_| Refusal::new(ErrorCode::KDC_ERR_ETYPE_NOSUPP, "no usable encryption type");
-        let part = EncTicketPart {
-            flags,
-            session_key: new_session_key(&request.etypes, rng)?,
+        let (start, mut end, mut renew) = self.times(request, &server, now)?;
+        let mut subject = Subject {
             client: request.client.clone(),
             transited_type: tgt.transited_type,
             transited: tgt.transited.clone(),
             auth_time: tgt.auth_time,
+            authorization_data: tgt.authorization_data.clone(),
+        };
+        if let Some(in_name_of) = &request.in_name_of {
+            let named = delegation::allowed(request, in_name_of, &server, database, now)?;
+            flags
+                .set(TicketFlags::FORWARDABLE, flags.contains(TicketFlags::FORWARDABLE) && named.forwardable);
+            flags.remove(TicketFlags::FORWARDED | TicketFlags::PROXY);
+            subject = named.subject;
+            addresses = Vec::new();
+            // Not for longer than the user's own ticket, where there is one.
+            if let Some(limit) = named.end_time {
+                end = end.min(limit);
+                renew = None;
+            }
+        }
+        if end <= now {
+            return Err(Refusal::new(ErrorCode::KDC_ERR_NEVER_VALID, "the requested end time has passed"));
+        }
+        flags.set(TicketFlags::RENEWABLE, renew.is_some());
+        subject.authorization_data.extend(request.authorization_data.iter().cloned());
+        let generic = |_| Refusal::new(ErrorCode::KDC_ERR_ETYPE_NOSUPP, "no usable encryption type");
+        let part = EncTicketPart {
+            flags,
+            session_key: new_session_key(&request.etypes, rng)?,
+            client: subject.client,
+            transited_type: subject.transited_type,
+            transited: subject.transited,
+            auth_time: subject.auth_time,
             start_time: Some(start),
             end_time: end,
             renew_till: renew,
             addresses,
-            authorization_data,
+            authorization_data: subject.authorization_data,
         };
         let (key, kvno) = match &request.seal_with {
             Some(key) => (key.clone(), None),
@@ -128,6 +151,34 @@ impl TicketSource for Issuer {
         let mut credential = part.to_credential(&ticket, server.principal);
         credential.is_skey = request.seal_with.is_some();
         Ok(credential)
+    }
+}
+
+impl Issuer {
+    /// Start, end and end of renewal.
+    fn times(
+        &self,
+        request: &TicketRequest,
+        server: &Entry,
+        now: SystemTime,
+    ) -> Result<(SystemTime, SystemTime, Option<SystemTime>), Refusal> {
+        let tgt = &request.tgt;
+        if request.options.contains(KdcOptions::RENEW) {
+            return renewed_times(tgt, now);
+        }
+        let limits = [server.max_life, None];
+        let end = end_time(request.till, now, self.policy.max_life, limits).min(tgt.end_time);
+        let wanted = request
+            .options
+            .contains(KdcOptions::RENEWABLE)
+            .then(|| request.renew_till.unwrap_or(request.till))
+            .filter(|_| tgt.flags.contains(TicketFlags::RENEWABLE))
+            .filter(|_| !server.flags.contains(EntryFlags::DISALLOW_RENEWABLE));
+        let limits = [server.max_renewable_life, None];
+        let renew = renew_till(wanted, now, end, self.policy.max_renewable_life, limits)
+            .zip(tgt.renew_till)
+            .map(|(wanted, limit)| wanted.min(limit));
+        Ok((now, end, renew))
     }
 }
 
@@ -164,9 +215,6 @@ fn flags_and_addresses(
             ErrorCode::KDC_ERR_CANNOT_POSTDATE,
             "tickets for the future are not issued",
         ));
-    }
-    if options.contains(KdcOptions::CNAME_IN_ADDL_TKT) {
-        return bad("constrained delegation is not offered");
     }
     if options.contains(KdcOptions::RENEW) {
         // The same ticket again, times apart.

@@ -6,6 +6,7 @@
 
 mod authentication;
 mod database;
+mod delegation;
 mod issue;
 mod ticket_granting;
 
@@ -18,6 +19,7 @@ use crate::crypto::KeyUsage;
 use crate::{Credential, EncryptionKey, ErrorCode, KdcError, Principal};
 
 pub use database::{Database, Entry, EntryFlags, EntryKey, MemoryDatabase};
+pub use delegation::{Evidence, InNameOf};
 pub use issue::{Issuer, TicketRequest, TicketSource};
 
 /// What holds for every ticket of the realm.
@@ -85,6 +87,8 @@ pub struct Wanted {
     reply_key: EncryptionKey,
     reply_usage: KeyUsage,
     nonce: i64,
+    /// The user of a request by S4U2Self, to be named in the answer too.
+    user_id: Option<crate::s4u::UserId>,
 }
 
 impl Kdc {
@@ -145,11 +149,15 @@ impl Kdc {
         now: SystemTime,
         rng: &mut dyn CryptoRng,
     ) -> Vec<u8> {
-        let reply =
-            ticket.map_err(|refusal| Failure::from(refusal).about(&wanted.request)).and_then(|ticket| {
-                wanted.reply(&ticket, now, rng).map_err(|e| Failure::from(e).about(&wanted.request))
-            });
-        reply.unwrap_or_else(|failure| self.error(failure, now))
+        let reply = ticket.map_err(Failure::from).and_then(|ticket| {
+            // A source of tickets may know nothing of other names.
+            if wanted.request.expected_client().is_some_and(|client| *client != ticket.client) {
+                let code = ErrorCode::KDC_ERR_BADOPTION;
+                return Err(Refusal::new(code, "tickets in another name are not offered").into());
+            }
+            Ok(wanted.reply(&ticket, now, rng)?)
+        });
+        reply.unwrap_or_else(|failure| self.error(failure.about(&wanted.request), now))
     }
 
     /// The answer for a client whose proper answer does not fit into a datagram: it asks again by TCP.

@@ -5,9 +5,11 @@ use std::time::SystemTime;
 use rand_core::CryptoRng;
 
 use super::authentication::apart;
+use super::delegation::{InNameOf, user};
 use super::{Failure, Kdc, Refusal, TicketRequest, Wanted, whole_seconds};
 use crate::asn1::{self, pa};
 use crate::crypto::KeyUsage;
+use crate::s4u::X509User;
 use crate::{
     Credential, EncTicketPart, EncryptedData, EncryptionKey, EncryptionType, Error, ErrorCode, KdcOptions,
     Principal, Ticket,
@@ -17,8 +19,6 @@ use crate::{
 const AUTHORIZATION_DATA_SESSION_KEY: KeyUsage = KeyUsage(4);
 /// The same, sealed with the authenticator's subkey.
 const AUTHORIZATION_DATA_SUBKEY: KeyUsage = KeyUsage(5);
-/// PA-FOR-USER and PA-S4U-X509-USER ([MS-SFU] 2.2.1, 2.2.2): a ticket in somebody else's name.
-const IN_ANOTHER_NAME: [i32; 2] = [129, 130];
 
 impl Kdc {
     /// Checks who asks in a TGS-REQ.
@@ -55,10 +55,6 @@ impl Kdc {
         tgt.check_times(now, self.policy.clock_skew)?;
         let authenticator = self.open_authenticator(&ap_req, &tgt, request.req_body.as_bytes(), now)?;
 
-        if padata.iter().any(|padata| IN_ANOTHER_NAME.contains(&padata.padata_type)) {
-            let code = ErrorCode::KDC_ERR_PADATA_TYPE_NOSUPP;
-            return Err(Refusal::new(code, "tickets in another name are not offered").into());
-        }
         let server = match &body.sname {
             Some(name) => asn1::principal(name, &body.realm)?,
             None => {
@@ -89,6 +85,15 @@ impl Kdc {
             Some(subkey) => (subkey, KeyUsage::TGS_REP_SUBKEY),
             None => (tgt.session_key.clone(), KeyUsage::TGS_REP_SESSION_KEY),
         };
+        let (user, user_id) = user(&padata, &tgt.session_key, &reply_key, body.nonce)?;
+        let in_name_of = match (user, options.contains(KdcOptions::CNAME_IN_ADDL_TKT)) {
+            (None, false) => None,
+            (Some(user), false) => Some(InNameOf::User(user)),
+            (None, true) => Some(InNameOf::Evidence(Box::new(self.evidence(&body, &padata, now)?))),
+            (Some(_), true) => {
+                return Err(Refusal::new(ErrorCode::KDC_ERR_BADOPTION, "a user and evidence of one").into());
+            }
+        };
         Ok(Wanted {
             request: TicketRequest {
                 client: tgt.client.clone(),
@@ -102,10 +107,12 @@ impl Kdc {
                 tgt,
                 tgt_server: ticket.server,
                 seal_with,
+                in_name_of,
             },
             reply_key,
             reply_usage,
             nonce: body.nonce,
+            user_id,
         })
     }
 
@@ -195,10 +202,14 @@ impl Wanted {
         let cipher =
             self.reply_key.encrypt(self.reply_usage, hop_secret::SecretBytes::new(sealed).expose(), rng)?;
         let sealed = EncryptedData { etype: self.reply_key.etype, kvno: None, cipher };
+        let padata = match &self.user_id {
+            Some(id) => Some(vec![X509User::answer(id.clone(), &ticket.client, &self.reply_key)?]),
+            None => None,
+        };
         let reply = asn1::KdcRep {
             pvno: 5,
             msg_type: 13,
-            padata: None,
+            padata,
             crealm: asn1::string(&ticket.client.realm),
             cname: asn1::principal_name(&ticket.client),
             ticket: rasn::types::Any::new(ticket.ticket.clone()),

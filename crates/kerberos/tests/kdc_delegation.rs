@@ -1,0 +1,341 @@
+//! What the KDC gives services in their users' names, and what it does not.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests may panic")]
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use hop_kerberos::client::{
+    AsExchange, AsOptions, ClientSecret, OnBehalf, TgsExchange, TgsOptions, TgsOutcome,
+};
+use hop_kerberos::kdc::{Database, Entry, EntryFlags, Kdc, MemoryDatabase, Policy};
+use hop_kerberos::{
+    Credential, EncTicketPart, Error, ErrorCode, KdcOptions, NameType, Principal, Ticket, TicketFlags,
+};
+
+const REALM: &str = "HOP.TEST";
+
+struct World {
+    kdc: Kdc,
+    database: Arc<Mutex<MemoryDatabase>>,
+    now: SystemTime,
+}
+
+fn principal(name: &str) -> Principal {
+    Principal::parse(name, Some(REALM)).unwrap()
+}
+
+impl World {
+    fn new() -> Self {
+        let rng = &mut rand::rng();
+        let mut database = MemoryDatabase::new(REALM, rng).unwrap();
+        for (name, flags) in [
+            ("alice", EntryFlags::empty()),
+            ("sensitive", EntryFlags::DISALLOW_FORWARDABLE),
+            ("locked", EntryFlags::LOCKED),
+            ("HTTP/front", EntryFlags::empty()),
+            ("HTTP/transition", EntryFlags::TRUSTED_TO_AUTH),
+            ("HTTP/resource", EntryFlags::empty()),
+            ("HTTP/unlisted", EntryFlags::empty()),
+            ("HTTP/back", EntryFlags::empty()),
+            ("HTTP/target", EntryFlags::empty()),
+        ] {
+            let mut entry = Entry::service(principal(name), rng).unwrap().with(flags);
+            if matches!(name, "HTTP/front" | "HTTP/transition") {
+                entry.allowed_to_delegate_to = vec![principal("HTTP/back")];
+            }
+            if name == "HTTP/target" {
+                entry.allowed_to_act = vec![principal("HTTP/resource")];
+            }
+            database.insert(entry);
+        }
+        let database = Arc::new(Mutex::new(database));
+        let kdc = Kdc::new(REALM, Arc::clone(&database), Policy::default());
+        Self { kdc, database, now: UNIX_EPOCH + Duration::from_secs(1_796_000_000) }
+    }
+
+    fn entry(&self, name: &str) -> Entry {
+        self.database.lookup(&principal(name)).unwrap()
+    }
+
+    fn change(&self, name: &str, change: impl FnOnce(&mut Entry)) {
+        change(self.database.lock().unwrap().get_mut(&principal(name)).unwrap());
+    }
+
+    fn tgt(&mut self, name: &str) -> Credential {
+        let keys = self.entry(name).keys.iter().map(|k| k.key.clone()).collect();
+        let options = AsOptions::new(principal(name));
+        let mut exchange =
+            AsExchange::new(options, ClientSecret::Keys(keys), self.now, &mut rand::rng()).unwrap();
+        loop {
+            let request = exchange.poll_transmit().unwrap().bytes;
+            let reply = self.kdc.handle(&request, self.now, &mut rand::rng());
+            if let Some(outcome) = exchange.handle_reply(&reply, self.now, &mut rand::rng()).unwrap() {
+                return outcome.credential;
+            }
+        }
+    }
+
+    fn ask(&mut self, tgt: &Credential, options: TgsOptions) -> Result<Credential, Error> {
+        let mut exchange = TgsExchange::new(tgt, options, self.now, &mut rand::rng())?;
+        let request = exchange.poll_transmit().unwrap().bytes;
+        let reply = self.kdc.handle(&request, self.now, &mut rand::rng());
+        match exchange.handle_reply(&reply, self.now)? {
+            TgsOutcome::Ticket(credential) => Ok(credential),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The ticket that a user showed to a service.
+    fn shown(&mut self, user: &str, service: &str) -> Credential {
+        let tgt = self.tgt(user);
+        self.ask(&tgt, TgsOptions::new(principal(service))).unwrap()
+    }
+
+    fn to_self(&mut self, service: &str, user: &str) -> Result<Credential, Error> {
+        let tgt = self.tgt(service);
+        self.ask(&tgt, TgsOptions::s4u2self(principal(user), principal(service)))
+    }
+
+    fn to_proxy(&mut self, service: &str, evidence: &Credential, target: &str) -> Result<Credential, Error> {
+        let tgt = self.tgt(service);
+        self.ask(&tgt, TgsOptions::s4u2proxy(evidence, principal(target)))
+    }
+
+    /// What is in a ticket, opened with the service's key.
+    fn open(&self, ticket: &Credential) -> EncTicketPart {
+        let sealed = Ticket::parse(&ticket.ticket).unwrap();
+        let entry = self.database.lookup(&sealed.server).unwrap();
+        sealed.open(&entry.key(sealed.enc_part.etype, sealed.enc_part.kvno).unwrap().key).unwrap()
+    }
+
+    /// The same ticket, altered by the service it is for.
+    fn forge(&self, ticket: &Credential, change: impl FnOnce(&mut EncTicketPart)) -> Credential {
+        let mut part = self.open(ticket);
+        change(&mut part);
+        let entry = self.database.lookup(&ticket.server).unwrap();
+        let key = entry.current_keys().next().unwrap();
+        let forged = part.seal(ticket.server.clone(), &key.key, Some(key.kvno), &mut rand::rng()).unwrap();
+        part.to_credential(&forged.to_der().unwrap(), ticket.server.clone())
+    }
+}
+
+#[track_caller]
+fn refused(result: Result<Credential, Error>, code: ErrorCode, words: &str) {
+    match result {
+        Err(Error::Kdc(e)) if e.code == code => assert_eq!(e.text.as_deref(), Some(words)),
+        other => panic!("expected {code}, got {other:?}"),
+    }
+}
+
+const FORWARDABLE: TicketFlags = TicketFlags::FORWARDABLE;
+
+#[test]
+fn constrained_delegation_is_for_the_listed_targets() {
+    let w = &mut World::new();
+    let evidence = w.shown("alice", "HTTP/front");
+    let ticket = w.to_proxy("HTTP/front", &evidence, "HTTP/back").unwrap();
+    assert_eq!(ticket.client, principal("alice"));
+    let part = w.open(&ticket);
+    assert_eq!((&part.client, part.auth_time), (&principal("alice"), evidence.auth_time));
+    assert!(part.end_time <= evidence.end_time);
+    assert!(part.flags.contains(FORWARDABLE | TicketFlags::PRE_AUTHENT));
+    assert!(!part.flags.intersects(TicketFlags::INITIAL | TicketFlags::RENEWABLE));
+
+    let bad = ErrorCode::KDC_ERR_BADOPTION;
+    let not_listed = "not allowed to delegate to this service";
+    refused(w.to_proxy("HTTP/front", &evidence, "HTTP/target"), bad, not_listed);
+    refused(w.to_proxy("HTTP/front", &evidence, "HTTP/front"), bad, not_listed);
+    let shown = w.shown("alice", "HTTP/unlisted");
+    refused(w.to_proxy("HTTP/unlisted", &shown, "HTTP/back"), bad, not_listed);
+    // a ticket that a user showed to somebody else
+    let code = ErrorCode::KDC_ERR_SERVER_NOMATCH;
+    refused(w.to_proxy("HTTP/front", &shown, "HTTP/back"), code, "the evidence was shown to another service");
+    // no such target, and the ticket-granting service
+    let code = ErrorCode::KDC_ERR_S_PRINCIPAL_UNKNOWN;
+    refused(w.to_proxy("HTTP/front", &evidence, "HTTP/none"), code, "server not found");
+    let code = ErrorCode::KDC_ERR_POLICY;
+    let krbtgt = "krbtgt/HOP.TEST";
+    refused(w.to_proxy("HTTP/front", &evidence, krbtgt), code, "no ticket-granting ticket in another name");
+    // a listed one does not help where the user asked for no forwardable ticket
+    let tgt = w.tgt("alice");
+    let mut options = TgsOptions::new(principal("HTTP/front"));
+    options.kdc_options.remove(KdcOptions::FORWARDABLE);
+    let evidence = w.ask(&tgt, options).unwrap();
+    refused(w.to_proxy("HTTP/front", &evidence, "HTTP/back"), bad, "the evidence is not forwardable");
+}
+
+#[test]
+fn evidence_is_a_current_ticket_of_an_account_in_use() {
+    let w = &mut World::new();
+    let bad = ErrorCode::KDC_ERR_BADOPTION;
+    let evidence = w.shown("alice", "HTTP/front");
+    // none, and a ticket-granting ticket
+    let front = w.tgt("HTTP/front");
+    let mut options = TgsOptions::s4u2proxy(&evidence, principal("HTTP/back"));
+    options.additional_tickets.clear();
+    refused(w.ask(&front, options), bad, "no ticket of a user's");
+    let tgt = w.tgt("alice");
+    let code = ErrorCode::KDC_ERR_SERVER_NOMATCH;
+    let words = "the evidence is for no service of this realm";
+    refused(w.to_proxy("HTTP/front", &tgt, "HTTP/back"), code, words);
+    // altered bytes
+    let mut broken = Ticket::parse(&evidence.ticket).unwrap();
+    *broken.enc_part.cipher.last_mut().unwrap() ^= 1;
+    let broken = Credential { ticket: broken.to_der().unwrap(), ..evidence.clone() };
+    let code = ErrorCode::KRB_AP_ERR_BAD_INTEGRITY;
+    refused(w.to_proxy("HTTP/front", &broken, "HTTP/back"), code, "integrity check failed");
+    // other options beside
+    for option in [KdcOptions::FORWARDED, KdcOptions::PROXY, KdcOptions::RENEW, KdcOptions::ENC_TKT_IN_SKEY] {
+        let mut options = TgsOptions::s4u2proxy(&evidence, principal("HTTP/back"));
+        options.kdc_options |= option;
+        match w.ask(&front, options) {
+            Err(Error::Kdc(e)) => assert_ne!(e.code, ErrorCode::KRB_ERR_GENERIC, "{option:?}"),
+            other => panic!("{option:?}: {other:?}"),
+        }
+    }
+    // the account is locked, or made sensitive, or gone after the ticket was issued
+    w.change("alice", |e| e.flags = EntryFlags::DISALLOW_FORWARDABLE);
+    refused(w.to_proxy("HTTP/front", &evidence, "HTTP/back"), bad, "the account cannot be delegated");
+    w.change("alice", |e| e.flags = EntryFlags::LOCKED);
+    let code = ErrorCode::KDC_ERR_CLIENT_REVOKED;
+    refused(w.to_proxy("HTTP/front", &evidence, "HTTP/back"), code, "the account is locked");
+    w.change("alice", |e| (e.flags, e.expires) = (EntryFlags::empty(), Some(UNIX_EPOCH)));
+    let code = ErrorCode::KDC_ERR_NAME_EXP;
+    refused(w.to_proxy("HTTP/front", &evidence, "HTTP/back"), code, "the account has expired");
+    // the evidence is as old as it may be, or older
+    w.change("alice", |e| e.expires = None);
+    w.now = evidence.end_time - Duration::from_secs(60);
+    let ticket = w.to_proxy("HTTP/front", &evidence, "HTTP/back").unwrap();
+    assert_eq!(ticket.end_time, evidence.end_time);
+    w.now = evidence.end_time + Duration::from_secs(301);
+    let code = ErrorCode::KRB_AP_ERR_TKT_EXPIRED;
+    refused(w.to_proxy("HTTP/front", &evidence, "HTTP/back"), code, "ticket expired");
+}
+
+#[test]
+fn protocol_transition_needs_trust() {
+    let w = &mut World::new();
+    let bad = ErrorCode::KDC_ERR_BADOPTION;
+    let own = w.to_self("HTTP/transition", "alice").unwrap();
+    assert_eq!((&own.client, &own.server), (&principal("alice"), &principal("HTTP/transition")));
+    assert!(own.flags.contains(FORWARDABLE));
+    let ticket = w.to_proxy("HTTP/transition", &own, "HTTP/back").unwrap();
+    assert_eq!(w.open(&ticket).client, principal("alice"));
+
+    // without that trust the ticket says who the user is, and no more
+    let own = w.to_self("HTTP/front", "alice").unwrap();
+    assert!(!own.flags.contains(FORWARDABLE));
+    refused(w.to_proxy("HTTP/front", &own, "HTTP/back"), bad, "the evidence is not forwardable");
+    // nor does trust help with an account that cannot be delegated
+    let own = w.to_self("HTTP/transition", "sensitive").unwrap();
+    assert!(!own.flags.contains(FORWARDABLE));
+    refused(w.to_proxy("HTTP/transition", &own, "HTTP/back"), bad, "the account cannot be delegated");
+
+    // by enterprise name
+    let tgt = w.tgt("HTTP/transition");
+    let upn = Principal { name_type: NameType::ENTERPRISE, ..Principal::new(REALM, &["alice@hop.test"]) };
+    let own = w.ask(&tgt, TgsOptions::s4u2self(upn, principal("HTTP/transition"))).unwrap();
+    assert_eq!(own.client, principal("alice"));
+
+    let unknown = ErrorCode::KDC_ERR_C_PRINCIPAL_UNKNOWN;
+    refused(w.to_self("HTTP/transition", "nobody"), unknown, "client not found");
+    refused(w.to_self("HTTP/transition", "alice@OTHER.TEST"), unknown, "client not found");
+    let code = ErrorCode::KDC_ERR_CLIENT_REVOKED;
+    refused(w.to_self("HTTP/transition", "locked"), code, "the account is locked");
+    let yesterday = w.now - Duration::from_secs(86_400);
+    w.change("alice", |e| e.password_expires = Some(yesterday));
+    let code = ErrorCode::KDC_ERR_KEY_EXPIRED;
+    refused(w.to_self("HTTP/transition", "alice"), code, "the user's password has expired");
+    // for another service than oneself
+    let options = TgsOptions::s4u2self(principal("sensitive"), principal("HTTP/back"));
+    let code = ErrorCode::KRB_AP_ERR_BADMATCH;
+    refused(w.ask(&tgt, options), code, "a service gets such tickets for itself only");
+    // a ticket-granting ticket
+    let options = TgsOptions::s4u2self(principal("sensitive"), principal("krbtgt/HOP.TEST"));
+    refused(w.ask(&tgt, options), code, "a service gets such tickets for itself only");
+    // both at once
+    let mut options = TgsOptions::s4u2self(principal("sensitive"), principal("HTTP/transition"));
+    options.kdc_options |= KdcOptions::CNAME_IN_ADDL_TKT;
+    refused(w.ask(&tgt, options), bad, "a user and evidence of one");
+    let mut options = TgsOptions::s4u2self(principal("sensitive"), principal("HTTP/transition"));
+    options.kdc_options |= KdcOptions::FORWARDED;
+    refused(w.ask(&tgt, options), bad, "options that do not go with a ticket in another name");
+}
+
+#[test]
+fn resource_based_delegation_is_the_targets_choice() {
+    let w = &mut World::new();
+    let bad = ErrorCode::KDC_ERR_BADOPTION;
+    let evidence = w.shown("alice", "HTTP/resource");
+    let ticket = w.to_proxy("HTTP/resource", &evidence, "HTTP/target").unwrap();
+    assert_eq!(w.open(&ticket).client, principal("alice"));
+    // a ticket by S4U2Self will do, forwardable or not
+    let own = w.to_self("HTTP/resource", "alice").unwrap();
+    w.to_proxy("HTTP/resource", &own, "HTTP/target").unwrap();
+    w.change("HTTP/resource", |e| e.allowed_to_delegate_to = vec![principal("HTTP/back")]);
+    let own = w.to_self("HTTP/resource", "alice").unwrap();
+    assert!(!own.flags.contains(FORWARDABLE));
+    let ticket = w.to_proxy("HTTP/resource", &own, "HTTP/target").unwrap();
+    assert!(!ticket.flags.contains(FORWARDABLE));
+    refused(w.to_proxy("HTTP/resource", &own, "HTTP/back"), bad, "the evidence is not forwardable");
+
+    let shown = w.shown("sensitive", "HTTP/resource");
+    let refusal = "the account cannot be delegated";
+    refused(w.to_proxy("HTTP/resource", &shown, "HTTP/target"), bad, refusal);
+    let shown = w.shown("alice", "HTTP/unlisted");
+    let refusal = "not allowed to delegate to this service";
+    refused(w.to_proxy("HTTP/unlisted", &shown, "HTTP/target"), bad, refusal);
+}
+
+#[test]
+fn a_flag_set_by_the_service_itself_does_not_make_an_account_delegable() {
+    let w = &mut World::new();
+    let shown = w.shown("sensitive", "HTTP/front");
+    let forged = w.forge(&shown, |part| part.flags |= FORWARDABLE);
+    assert!(w.to_proxy("HTTP/front", &forged, "HTTP/back").is_err());
+}
+
+#[test]
+fn the_client_believes_no_other_name() {
+    let w = &mut World::new();
+    let tgt = w.tgt("HTTP/transition");
+    // the name changed on the way: there, and back
+    let options = TgsOptions::s4u2self(principal("alice"), principal("HTTP/transition"));
+    let mut exchange = TgsExchange::new(&tgt, options.clone(), w.now, &mut rand::rng()).unwrap();
+    let request = exchange.poll_transmit().unwrap().bytes;
+    let altered = replace(&request, b"alice", b"bobby");
+    let reply = w.kdc.handle(&altered, w.now, &mut rand::rng());
+    let error = exchange.clone().handle_reply(&reply, w.now).unwrap_err();
+    assert_eq!(error.kerberos_code(), ErrorCode::KRB_AP_ERR_MODIFIED);
+    let reply = w.kdc.handle(&request, w.now, &mut rand::rng());
+    for (from, to) in [(&b"alice"[..], &b"bobby"[..]), (b"HOP.TEST", b"POH.TEST")] {
+        let error = exchange.clone().handle_reply(&replace(&reply, from, to), w.now).unwrap_err();
+        assert!(matches!(error, Error::Integrity(_) | Error::ReplyMismatch(_)), "{error:?}");
+    }
+    // a request that was made one for the service itself: the reply proves no name
+    let plain = TgsOptions { on_behalf: None, ..options.clone() };
+    let mut other = TgsExchange::new(&tgt, plain, w.now, &mut rand::rng()).unwrap();
+    let reply_without = w.kdc.handle(&other.poll_transmit().unwrap().bytes, w.now, &mut rand::rng());
+    assert!(exchange.clone().handle_reply(&reply_without, w.now).is_err());
+    assert!(exchange.handle_reply(&reply, w.now).is_ok());
+
+    // evidence of one user, a reply for another
+    let evidence = w.shown("alice", "HTTP/front");
+    let front = w.tgt("HTTP/front");
+    let mut options = TgsOptions::s4u2proxy(&evidence, principal("HTTP/back"));
+    options.on_behalf = Some(OnBehalf::Evidence { client: principal("bobby") });
+    assert!(matches!(w.ask(&front, options), Err(Error::ReplyMismatch(_))));
+}
+
+fn replace(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    let mut found = 0;
+    for at in 0..bytes.len().saturating_sub(from.len()) {
+        if bytes[at..].starts_with(from) {
+            bytes[at..at + to.len()].copy_from_slice(to);
+            found += 1;
+        }
+    }
+    assert!(found > 0);
+    bytes
+}
