@@ -1,13 +1,18 @@
 //! Fuzz targets as functions.
 
+use std::time::UNIX_EPOCH;
+
 use crate::{
-    BasicCredentials,
+    BasicCredentials, UserName,
     certificate::{subject_public_key, tls_server_end_point},
     credssp::{fuzz_password, ts_request::TsRequest},
     http::{self, Scheme},
-    ntlm::message::{Authenticate, Challenge, ClientChallenge, Negotiate},
+    ntlm::{
+        self,
+        message::{Authenticate, Challenge, ClientChallenge, Negotiate},
+    },
     sealed::{Frame, close, parse_content_type},
-    spnego::Token,
+    spnego::{self, Accept, AcceptorMechanisms, Initiate, InitiatorMechanisms, Token},
 };
 
 /// A SPNEGO token: decode, encode, decode again.
@@ -83,3 +88,68 @@ pub fn fuzz_ntlm(data: &[u8]) {
     }
     let _ = crate::describe::describe(data);
 }
+
+/// Both ends of a negotiation with NTLM inside: tokens of the peer, each after its length in two bytes.
+pub fn fuzz_negotiation(data: &[u8]) {
+    let tokens = || {
+        let mut rest = data;
+        std::iter::from_fn(move || {
+            let (length, after) = rest.split_first_chunk::<2>()?;
+            let length = usize::from(u16::from_le_bytes(*length)).min(after.len());
+            let (token, after) = after.split_at(length);
+            rest = after;
+            Some(token)
+        })
+        .take(8)
+    };
+    let ntlm = ntlm::Acceptor::new(ntlm::AcceptorOptions::new("SERVERA"), [7; 8], UNIX_EPOCH);
+    let mut acceptor = spnego::Acceptor::new(AcceptorMechanisms { kerberos: true, ntlm: Some(ntlm) });
+    for token in tokens() {
+        let accept = match acceptor.handle(token, true) {
+            Ok(Accept::NeedNtlm(need)) => need.accepted(&ntlm::SessionBaseKey::from_bytes([7; 16])),
+            other => other,
+        };
+        match accept {
+            Ok(Accept::Continue { next, .. }) => acceptor = next,
+            // Nobody can have proved anything.
+            Ok(Accept::Established { .. }) => unreachable!("a MIC by a key that nobody knows"),
+            _ => break,
+        }
+    }
+    let credential = ntlm::Credential::with_hash(UserName::parse("alice"), ntlm::NtHash::from_bytes([7; 16]));
+    let ntlm = ntlm::Initiator::start(credential, Default::default(), UNIX_EPOCH, &mut Counter(0));
+    let mechanisms = InitiatorMechanisms { kerberos: None, ntlm: Some(ntlm) };
+    let Ok((_, mut expect)) = spnego::Initiator::negotiate(mechanisms) else { return };
+    for token in tokens() {
+        match expect.handle(token) {
+            Ok(Initiate::Continue { next, .. }) => expect = next,
+            Ok(Initiate::Established(_)) => unreachable!("a MIC by a key that nobody knows"),
+            Err(_) => break,
+        }
+    }
+}
+
+/// The same numbers every time.
+struct Counter(u8);
+
+impl rand_core::TryRng for Counter {
+    type Error = std::convert::Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
+        rand_core::utils::next_word_via_fill(self)
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
+        rand_core::utils::next_word_via_fill(self)
+    }
+
+    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Self::Error> {
+        for byte in out {
+            self.0 = self.0.wrapping_add(1);
+            *byte = self.0;
+        }
+        Ok(())
+    }
+}
+
+impl rand_core::TryCryptoRng for Counter {}

@@ -26,7 +26,8 @@ macro_rules! targets {
 
 targets! {
     "auth" hop_auth::fuzz {
-        "certificate" fuzz_certificate, "headers" fuzz_headers, "ntlm" fuzz_ntlm, "sealed_body" fuzz_sealed_body,
+        "certificate" fuzz_certificate, "headers" fuzz_headers,
+        "negotiation" fuzz_negotiation, "ntlm" fuzz_ntlm, "sealed_body" fuzz_sealed_body,
         "spnego" fuzz_spnego, "ts_request" fuzz_ts_request
     }
     "clixml" hop_clixml::fuzz { "document" fuzz_document, "value" fuzz_value }

@@ -9,6 +9,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use hop_auth::UserName;
+use hop_client::authentication::{Authentication, Login, Password};
 use hop_client::http::Settings;
 use hop_client::kerberos::{Identity, Source};
 use hop_client::runspace_pool::PoolOptions;
@@ -79,7 +81,7 @@ impl Remote {
         }
         let hosts = self.hosts.get().ok_or("no host configuration")?;
         let mut target = hosts.resolve(computer).map_err(|e| advice::text(&e))?;
-        let mut identity = None;
+        let mut login = Login::default();
         for (name, value) in options {
             match name.as_str() {
                 "Port" => {
@@ -87,28 +89,20 @@ impl Remote {
                     target.port = port.filter(|port| *port != 0).ok_or("the port must be 1 to 65535")?;
                 }
                 "ConfigurationName" => target.configuration = text(value),
-                "Authentication" => match text(value).to_ascii_lowercase().as_str() {
-                    "default" | "negotiate" | "kerberos" | "negotiatewithimplicitcredential" => {}
-                    other => {
-                        return Err(format!(
-                            "authentication \"{other}\" is not available here; use Kerberos or Negotiate"
-                        ));
-                    }
-                },
-                "UseSSL" if text(value) == "True" => {
-                    return Err(
-                        "HTTPS is not available here; leave out -UseSSL: the messages are sealed".into()
-                    );
-                }
-                "Credential" => identity = self.credential(value)?,
+                "Authentication" => login.authentication = authentication(&text(value))?,
+                "UseSSL" if text(value) == "True" => target = target.with_https(),
+                "Credential" => login.password = credential(value)?,
                 _ => {}
             }
         }
-        let identity = match identity {
-            Some(identity) => identity,
+        login.identity = Some(match &login.password {
+            Some(Password { name, password }) => {
+                let source = Source::Password { principal: name.to_string(), password: password.clone() };
+                Arc::new(Identity::new(source).map_err(|e| advice::text(&e))?)
+            }
             None => self.own_identity()?,
-        };
-        Ok(Connection::kerberos(target, identity, None, Settings::default()))
+        });
+        Connection::open(target, login, Settings::default()).map_err(|e| advice::text(&e))
     }
 
     fn own_identity(&self) -> Result<Arc<Identity>, String> {
@@ -117,20 +111,6 @@ impl Remote {
         }
         let identity = Identity::new(Source::DefaultCache).map_err(|e| advice::text(&e))?;
         Ok(self.identity.get_or_init(|| Arc::new(identity)).clone())
-    }
-
-    /// `-Credential`: a PSCredential with a password.
-    fn credential(&self, value: &Value) -> Result<Option<Arc<Identity>>, String> {
-        if value.is_null() {
-            return Ok(None);
-        }
-        let (Some(user), Some(Value::SecureString(password))) =
-            (property(value, "UserName"), property(value, "Password"))
-        else {
-            return Err("-Credential takes a PSCredential (Get-Credential makes one)".to_owned());
-        };
-        let source = Source::Password { principal: text(&user), password: (*password).clone() };
-        Ok(Some(Arc::new(Identity::new(source).map_err(|e| advice::text(&e))?)))
     }
 
     fn goals(&self, command: &RemoteCommand) -> Vec<Goal> {
@@ -148,6 +128,27 @@ impl Remote {
         };
         command.targets.iter().map(goal).collect()
     }
+}
+
+/// `-Authentication`, by PowerShell's words.
+fn authentication(word: &str) -> Result<Authentication, String> {
+    match word.to_ascii_lowercase().as_str() {
+        "default" | "negotiatewithimplicitcredential" => Ok(Authentication::Negotiate),
+        word => word.parse(),
+    }
+}
+
+/// `-Credential`: a PSCredential with a password.
+fn credential(value: &Value) -> Result<Option<Password>, String> {
+    if value.is_null() {
+        return Ok(None);
+    }
+    let (Some(user), Some(Value::SecureString(password))) =
+        (property(value, "UserName"), property(value, "Password"))
+    else {
+        return Err("-Credential takes a PSCredential (Get-Credential makes one)".to_owned());
+    };
+    Ok(Some(Password { name: UserName::parse(&text(&user)), password: (*password).clone() }))
 }
 
 impl Remoting for Remote {
