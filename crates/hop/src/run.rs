@@ -64,8 +64,9 @@ pub struct Arguments {
     /// What runs it
     #[arg(long, value_enum, default_value_t = Shell::Powershell)]
     pub shell: Shell,
-    /// Which of your credentials may travel on: auto (only to hosts the domain trusts for delegation), never, or
-    /// forward (insist: the host can then act as you everywhere) [default: the host's entry, then auto]
+    /// Which of your credentials may travel on: auto (only to hosts the domain trusts for delegation), never,
+    /// constrained (none: the host reaches what the domain lets it reach for you), or forward (insist: the host can
+    /// then act as you everywhere) [default: the host's entry, then auto]
     #[arg(long, value_name = "MODE", value_parser = |s: &str| s.parse::<Mode>())]
     pub delegate: Option<Mode>,
     /// Whom to be: USER@REALM, a user principal name or DOMAIN\USER [default: the credential cache's owner]

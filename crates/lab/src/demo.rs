@@ -65,8 +65,9 @@ pub(crate) async fn run(domain: &Domain, out: &mut (dyn Write + Send)) -> Result
 /// For who has the lab running.
 pub(crate) fn what_to_try(domain: &Domain) -> String {
     let mut text = format!(
-        "A domain is running on this machine: realm {REALM}, servera, serverb, and trusted (another name of\n\
-         servera, trusted for delegation). alice is logged in. In another terminal:\n\n"
+        "A domain is running on this machine: realm {REALM}, servera, serverb, and other names of servera: trusted\n\
+         (for delegation), constrained (may act for users at serverb), resource (serverb lets it). alice is logged\n\
+         in. In another terminal:\n\n"
     );
     for (name, value) in domain.environment("alice") {
         text.push_str(&format!("    export {name}={}\n", quoted(&value)));
@@ -144,6 +145,22 @@ fn steps(domain: &Domain) -> Vec<Step> {
             expected: works(seen_by("serverb")),
         });
     }
+    steps.push(Step {
+        heading:
+            "Constrained delegation: the domain lets this server act for its users at serverb, and nowhere \
+                  else. No ticket of alice's leaves the client."
+                .to_owned(),
+        user: "alice",
+        arguments: run(&["constrained", "--delegate", "constrained"], &second),
+        expected: works(seen_by("serverb")),
+    });
+    steps.push(Step {
+        heading: "Resource-based constrained delegation: serverb itself says who may act for its users."
+            .to_owned(),
+        user: "alice",
+        arguments: run(&["resource", "--delegate", "constrained"], &second),
+        expected: works(seen_by("serverb")),
+    });
     steps.push(Step {
         heading: "An account that cannot be delegated gets no further, however much it insists.".to_owned(),
         user: "sensitive",

@@ -25,6 +25,10 @@ pub const PASSWORD: &str = "Lab-Passw0rd";
 pub(crate) const USERS: [(&str, EntryFlags); 2] =
     [("alice", EntryFlags::empty()), ("sensitive", EntryFlags::DISALLOW_FORWARDABLE)];
 
+/// Other names of servera, with accounts of their own: one that the domain trusts for delegation, one that may act for
+/// its users at serverb, and one that serverb lets act for them.
+pub(crate) const ALIASES: [&str; 3] = ["trusted", "constrained", "resource"];
+
 /// A running domain. Dropping it kills its servers and removes its files; [`stop`](Self::stop) does so in order.
 #[derive(Debug)]
 pub struct Domain {
@@ -68,7 +72,9 @@ impl Domain {
             let address = address.ok_or_else(|| Error::NotReady { name, log: domain.log_tail(name) })?;
             hosts.push_str(&host_entry(name, address));
             if name == "servera" {
-                hosts.push_str(&host_entry("trusted", address));
+                for alias in ALIASES {
+                    hosts.push_str(&host_entry(alias, address));
+                }
             }
         }
         domain.write("hosts.toml", &hosts)?;
@@ -138,12 +144,17 @@ impl Domain {
             let principal = Principal::new(REALM, &[user]);
             database.insert(Entry::user(principal, &PASSWORD.into())?.with(flags));
         }
-        // `trusted` is another name of servera, one that the domain trusts for delegation.
-        for (host, file) in [("servera", "servera"), ("trusted", "servera"), ("serverb", "serverb")] {
-            let mut entry = Entry::service(Principal::service(REALM, "HTTP", &full_name(host)), rng)?;
-            if host == "trusted" || host == "servera" && options.trust_servera {
-                entry.flags |= EntryFlags::OK_AS_DELEGATE;
+        let names = ["servera", "serverb"].into_iter().chain(ALIASES);
+        for host in names {
+            let mut entry = Entry::service(service(host), rng)?;
+            match host {
+                "trusted" => entry.flags |= EntryFlags::OK_AS_DELEGATE,
+                "servera" if options.trust_servera => entry.flags |= EntryFlags::OK_AS_DELEGATE,
+                "constrained" => entry.allowed_to_delegate_to = vec![service("serverb")],
+                "serverb" => entry.allowed_to_act = vec![service("resource")],
+                _ => {}
             }
+            let file = if host == "serverb" { "serverb" } else { "servera" };
             let path = self.path(&format!("{file}.keytab"));
             let mut keytab =
                 if path.exists() { hop_kerberos_io::load_keytab(&path)? } else { Keytab::default() };
@@ -236,6 +247,10 @@ fn local_user() -> Result<String, Error> {
     let uid = nix::unistd::geteuid();
     let user = nix::unistd::User::from_uid(uid).ok().flatten();
     user.map(|user| user.name).ok_or(Error::NoUser(uid.as_raw()))
+}
+
+fn service(host: &str) -> Principal {
+    Principal::service(REALM, "HTTP", &full_name(host))
 }
 
 fn full_name(host: &str) -> String {
