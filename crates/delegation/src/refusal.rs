@@ -1,7 +1,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::reason::remedy;
-use crate::{Remedy, SessionReport, Who};
+use crate::report::render;
+use crate::{Remedy, Who};
 
 /// The name, beside the session report, of the file that has one [`Refusal`] per line.
 pub const REFUSALS_FILE: &str = "refused.jsonl";
@@ -46,12 +47,12 @@ impl Refusal {
         serde_json::to_string(self).map(|line| line + "\n").unwrap_or_default()
     }
 
-    /// What happened, in words, without full stop.
-    pub fn sentence(&self, report: &SessionReport) -> String {
+    /// What happened, in words, without full stop. `forwardable` is whether the user's ticket is.
+    pub fn sentence(&self, forwardable: bool) -> String {
         let (target, service) = (short(&self.target), short(&self.service));
         match self.code {
             KDC_ERR_BADOPTION | KDC_ERR_POLICY => {
-                let user = match report.ticket_forwardable {
+                let user = match forwardable {
                     true => "",
                     false => {
                         ", or the account of the user may not be delegated (its ticket is not forwardable)"
@@ -69,6 +70,11 @@ impl Refusal {
             }
             _ => format!("{target}: {}", self.text),
         }
+    }
+
+    /// The sentence and the remedies as text of several lines.
+    pub fn explanation(&self, forwardable: bool) -> String {
+        format!("{}.\nWhat would help:\n{}", self.sentence(forwardable), render(&self.remedies()))
     }
 
     /// What would mend it, the safest first.

@@ -197,7 +197,7 @@ impl SessionReport {
             let _ = writeln!(text, "This session runs as {}. Refused so far:", self.client);
         }
         for refusal in refusals {
-            let _ = writeln!(text, "  {}", refusal.sentence(self));
+            let _ = writeln!(text, "  {}", refusal.sentence(self.ticket_forwardable));
             for remedy in refusal.remedies() {
                 if !remedies.contains(&remedy) {
                     remedies.push(remedy);
@@ -257,7 +257,7 @@ impl Reason {
     }
 }
 
-fn render(remedies: &[Remedy]) -> String {
+pub(crate) fn render(remedies: &[Remedy]) -> String {
     let mut text = String::new();
     for remedy in remedies {
         let _ = writeln!(text, "  - {} can {}.", remedy.who.as_str(), remedy.text);

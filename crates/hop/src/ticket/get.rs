@@ -1,11 +1,13 @@
 //! `hop ticket get`.
 
 use std::error::Error;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use hop_kerberos::Principal;
-use hop_kerberos_io::{Ccache, KdcClient};
+use hop_kerberos::ccache::CredentialCache;
+use hop_kerberos::{Principal, TicketFlags};
+use hop_kerberos_io::{Ccache, Ccaches, KdcClient, Proof, TgtOptions, load_keytab};
 
 use super::{Cache, describe, show};
 use crate::domain::Domain;
@@ -16,6 +18,19 @@ pub struct Arguments {
     /// The service: SERVICE/HOST, SERVICE/HOST@REALM, or HOST alone for HTTP/HOST (remoting)
     #[arg(value_name = "SERVICE")]
     service: String,
+    /// In the name of this user, as a service that may delegate (S4U2Self, then S4U2Proxy): the cache's owner, or
+    /// the account of --keytab. The ticket is shown, and kept only in --save
+    #[arg(long = "for", value_name = "USER")]
+    user: Option<String>,
+    /// With --for: the keytab of the service that acts
+    #[arg(long, value_name = "FILE", requires = "user")]
+    keytab: Option<PathBuf>,
+    /// With --keytab: the account [default: the keytab's first]
+    #[arg(long, value_name = "PRINCIPAL", requires = "keytab")]
+    principal: Option<String>,
+    /// With --for: a new credential cache that gets the ticket, FILE:…
+    #[arg(long, value_name = "NAME", requires = "user")]
+    save: Option<String>,
     /// The ticket as JSON
     #[arg(long)]
     json: bool,
@@ -28,6 +43,9 @@ pub struct Arguments {
 #[expect(clippy::print_stdout, reason = "the answer")]
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     let (_, kdc, caches) = arguments.cache.open(&arguments.domain, None)?;
+    if let Some(user) = &arguments.user {
+        return in_the_name_of(user, arguments, &kdc, &caches);
+    }
     let cache = caches.default_cache()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ticket = runtime.block_on(async {
@@ -43,6 +61,82 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     runtime.shutdown_background();
     println!("{}", ticket?);
     Ok(ExitCode::SUCCESS)
+}
+
+/// A ticket in somebody else's name, by a service that the domain lets act for its users.
+#[expect(clippy::print_stdout, reason = "the answer")]
+fn in_the_name_of(
+    user: &str,
+    arguments: &Arguments,
+    kdc: &KdcClient,
+    caches: &Ccaches,
+) -> Result<ExitCode, Box<dyn Error>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let text = runtime.block_on(async {
+        let own = match &arguments.keytab {
+            Some(path) => {
+                let keytab = load_keytab(path)?;
+                let account = match &arguments.principal {
+                    Some(name) => Principal::parse(name, kdc.config().default_realm())?,
+                    None => keytab.entries.first().ok_or("the keytab is empty")?.principal.clone(),
+                };
+                kdc.get_tgt(&account, Proof::Keytab(&keytab), &TgtOptions::default()).await?
+            }
+            None => caches.default_cache()?.on_thread(Ccache::load).await?,
+        };
+        let user = Principal::parse(user, Some(&own.principal.realm))?;
+        let server = service(&arguments.service, kdc, &own.principal)?;
+        let evidence = kdc.s4u2self(&own, &user, &own.principal).await?;
+        let forwardable = evidence.flags.contains(TicketFlags::FORWARDABLE);
+        let ticket = match server == own.principal {
+            true => evidence,
+            false => match kdc.s4u2proxy(&own, &evidence, &server).await {
+                Ok(ticket) => ticket,
+                Err(error) => return Err(explained(error, &own.principal, &server, forwardable)),
+            },
+        };
+        if let Some(name) = &arguments.save {
+            let mut content = CredentialCache::new(ticket.client.clone());
+            content.store(ticket.clone());
+            let cache = caches.resolve(name)?;
+            cache.on_thread(move |cache| cache.save(&content)).await?;
+        }
+        let now = own.kdc_time(SystemTime::now());
+        Ok::<_, Box<dyn Error>>(match arguments.json {
+            true => serde_json::to_string_pretty(&show::json(&ticket, now))?,
+            false => {
+                format!("{}\n    for {}\n    {}", ticket.server, ticket.client, describe(&ticket, now))
+            }
+        })
+    });
+    runtime.shutdown_background();
+    println!("{}", text?);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The domain's refusal with what stands in the way and what would mend it.
+fn explained(
+    error: hop_kerberos_io::Error,
+    service: &Principal,
+    target: &Principal,
+    forwardable: bool,
+) -> Box<dyn Error> {
+    let hop_kerberos_io::Error::DelegationRefused { code, .. } = &error else { return error.into() };
+    let refusal = hop_delegation::Refusal {
+        target: target.to_string(),
+        service: service.to_string(),
+        code: code.0,
+        text: error.to_string(),
+    };
+    let mut text = refusal.explanation(forwardable);
+    if !forwardable {
+        text.push_str(
+            "The user's ticket to the service itself is not forwardable: the service is not trusted with protocol \
+             transition (TRUSTED_TO_AUTH_FOR_DELEGATION; samba-tool delegation for-any-protocol ACCOUNT on), or the \
+             user may not be delegated. Resource-based delegation does without it.",
+        );
+    }
+    format!("{error}\n{}", text.trim_end()).into()
 }
 
 /// The principal that a service's name stands for.
