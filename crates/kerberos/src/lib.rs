@@ -21,6 +21,7 @@ pub mod gss;
 pub mod kdc;
 pub mod keytab;
 mod krb_cred;
+mod pac;
 mod principal;
 pub mod replay;
 mod s4u;
