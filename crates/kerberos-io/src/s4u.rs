@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use hop_kerberos::ccache::CredentialCache;
 use hop_kerberos::client::{TgsOptions, TgsOutcome};
-use hop_kerberos::{Credential, ErrorCode, NameType, Principal};
+use hop_kerberos::{Credential, EncryptionKey, ErrorCode, NameType, Principal};
 
 use crate::Error;
 use crate::client::{KdcClient, MAX_REFERRALS, explain, realm_of};
@@ -54,6 +54,8 @@ impl KdcClient {
     /// cache holds. It is evidence for [`s4u2proxy`](Self::s4u2proxy) if the service is trusted with protocol
     /// transition (the ticket is forwardable) or the target allows it itself. The cache is not changed.
     ///
+    /// `keys` are the service's own: with KDCs that do not prove whom the ticket names (Samba's), the ticket must.
+    ///
     /// # Errors
     /// [`Error::DelegationRefused`], [`Error::UnknownClient`] if there is no such user, and as
     /// [`s4u2proxy`](Self::s4u2proxy).
@@ -62,6 +64,7 @@ impl KdcClient {
         cache: &CredentialCache,
         user: &Principal,
         service: &Principal,
+        keys: &[EncryptionKey],
     ) -> Result<Credential, Error> {
         let own = &cache.principal.realm;
         let refused = |error| refused(error, &cache.principal, user, service);
@@ -86,7 +89,8 @@ impl KdcClient {
                     ..Principal::new(here, &[&format!("{}@{own}", service.name())])
                 },
             };
-            let options = TgsOptions::s4u2self(user.clone(), server);
+            let mut options = TgsOptions::s4u2self(user.clone(), server);
+            options.own_keys = keys.to_vec();
             match self.ask(&tgt, options, cache).await {
                 Ok(TgsOutcome::Ticket(credential)) if home => return Ok(credential),
                 Ok(TgsOutcome::Ticket(next) | TgsOutcome::Referral { tgt: next, .. }) => tgt = next,

@@ -249,7 +249,7 @@ async fn protocol_transition() {
     let alice = principal("alice");
 
     let front = kdc.front("HTTP/kcdany.one.test").await;
-    let own = client.s4u2self(&front, &alice, &front.principal).await.unwrap();
+    let own = client.s4u2self(&front, &alice, &front.principal, &[]).await.unwrap();
     assert_eq!((&own.client, &own.server), (&alice, &front.principal));
     assert!(own.flags.contains(TicketFlags::FORWARDABLE));
     assert_eq!(kdc.accept(&own).0, alice);
@@ -257,7 +257,7 @@ async fn protocol_transition() {
     assert_eq!(kdc.accept(&ticket).0, alice);
 
     // somebody who is not there, and somebody who must not be delegated
-    let nobody = client.s4u2self(&front, &principal("nobody"), &front.principal).await;
+    let nobody = client.s4u2self(&front, &principal("nobody"), &front.principal, &[]).await;
     assert!(
         matches!(&nobody, Err(Error::UnknownClient { client }) if *client == principal("nobody")),
         "{nobody:?}"

@@ -22,6 +22,7 @@ pub mod kdc;
 pub mod keytab;
 mod krb_cred;
 mod nt_status;
+mod pac;
 mod principal;
 pub mod proxy;
 pub mod replay;

@@ -73,9 +73,11 @@ fn in_the_name_of(
 ) -> Result<ExitCode, Box<dyn Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let text = runtime.block_on(async {
+        let mut keys = Vec::new();
         let own = match &arguments.keytab {
             Some(path) => {
                 let keytab = load_keytab(path)?;
+                keys.extend(keytab.entries.iter().map(|entry| entry.key.clone()));
                 let account = match &arguments.principal {
                     Some(name) => Principal::parse(name, kdc.config().default_realm())?,
                     None => keytab.entries.first().ok_or("the keytab is empty")?.principal.clone(),
@@ -86,7 +88,7 @@ fn in_the_name_of(
         };
         let user = Principal::parse(user, Some(&own.principal.realm))?;
         let server = service(&arguments.service, kdc, &own.principal)?;
-        let evidence = kdc.s4u2self(&own, &user, &own.principal).await?;
+        let evidence = kdc.s4u2self(&own, &user, &own.principal, &keys).await?;
         let forwardable = evidence.flags.contains(TicketFlags::FORWARDABLE);
         let ticket = match server == own.principal {
             true => evidence,

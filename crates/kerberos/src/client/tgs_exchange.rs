@@ -12,7 +12,7 @@ use crate::crypto::KeyUsage;
 use crate::s4u::{self, ForUser, PacOptions, X509User};
 use crate::{
     ApOptions, Credential, EncryptionKey, EncryptionType, Error, HostAddress, KdcOptions, NameType,
-    Principal, TicketFlags,
+    Principal, Ticket, TicketFlags,
 };
 
 /// What is asked for.
@@ -34,6 +34,9 @@ pub struct TgsOptions {
     pub additional_tickets: Vec<Vec<u8>>,
     /// In whose name, if not the TGT's client's.
     pub on_behalf: Option<OnBehalf>,
+    /// The asking service's own keys. A KDC that does not prove whom an S4U2Self ticket names (Samba's and Heimdal's do
+    /// not) is believed if the ticket itself, opened with one of these, says so.
+    pub own_keys: Vec<EncryptionKey>,
     /// How far the clocks may be apart.
     pub clock_skew: Duration,
 }
@@ -61,6 +64,7 @@ impl TgsOptions {
             encryption_types: DEFAULT_ENCRYPTION_TYPES.to_vec(),
             addresses: Vec::new(),
             additional_tickets: Vec::new(),
+            own_keys: Vec::new(),
             on_behalf: None,
             clock_skew: DEFAULT_CLOCK_SKEW,
         }
@@ -211,6 +215,25 @@ impl TgsExchange {
         Ok(outcome)
     }
 
+    /// Whether a ticket for the asking service, opened with its key, names the user.
+    fn check_ticket(&self, got: &Credential, user: &Principal) -> Result<(), Error> {
+        let ticket = Ticket::parse(&got.ticket)?;
+        let part = self.options.own_keys.iter().find_map(|key| ticket.open(key).ok());
+        let Some(part) = part else {
+            return Err(Error::ReplyMismatch(
+                "it does not prove whom it is for, and no key of the service's own opens the ticket"
+                    .to_owned(),
+            ));
+        };
+        match part.client == got.client
+            && same_user(user, &part.client)
+            && part.session_key == got.session_key
+        {
+            true => Ok(()),
+            false => Err(Error::ReplyMismatch(format!("its ticket is for {}, not {user}", part.client))),
+        }
+    }
+
     /// Whether the ticket names whom it should. The name in a reply is not sealed.
     fn check_client(&self, outcome: &TgsOutcome, proven: Option<&Principal>) -> Result<(), Error> {
         let mismatch = |got: &Principal, expected: &Principal| {
@@ -231,7 +254,7 @@ impl TgsExchange {
                 Some(proven) if *proven == got.client && same_user(user, proven) => Ok(()),
                 Some(proven) => mismatch(if *proven == got.client { proven } else { &got.client }, user),
                 // Whoever can alter messages could have made the request one for the service itself.
-                None => Err(Error::ReplyMismatch("it does not prove whom it is for".to_owned())),
+                None => self.check_ticket(got, user),
             },
             _ => Ok(()),
         }

@@ -4,8 +4,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rand_core::CryptoRng;
 
-use super::issue::{end_time, new_session_key, renew_till, ticket_key};
-use super::{Database, Entry, EntryFlags, EntryKey, Failure, Kdc, Refusal};
+use super::issue::{end_time, new_session_key, renew_till};
+use super::{Database, Entry, EntryFlags, EntryKey, Failure, Kdc, Refusal, certify};
 use crate::asn1::{self, pa};
 use crate::crypto::KeyUsage;
 use crate::{
@@ -127,9 +127,8 @@ impl Kdc {
             addresses: request.addresses.clone(),
             authorization_data: Vec::new(),
         };
-        let server_key = ticket_key(&server)?;
-        let ticket =
-            part.seal(server.principal.clone(), &server_key.key, Some(server_key.kvno), rng)?.to_der()?;
+        let pac = certify::about(&client, &part)?;
+        let (part, ticket) = certify::seal(part, Some(pac), &server, None, self.database.as_ref(), rng)?;
         let mut enc_part = super::ticket_granting::reply_part(
             &part.to_credential(&[], server.principal),
             request.nonce,

@@ -4,8 +4,9 @@ use std::time::SystemTime;
 
 use super::authentication::find_user;
 use super::issue::Subject;
-use super::{Database, Entry, EntryFlags, Failure, Kdc, Refusal, TicketRequest};
+use super::{Database, Entry, EntryFlags, Failure, Kdc, Refusal, TicketRequest, certify};
 use crate::asn1::{self, PaData, pa};
+use crate::pac::Pac;
 use crate::s4u::{ForUser, PacOptions, UserId, X509User, find};
 use crate::{EncTicketPart, EncryptionKey, Error, ErrorCode, KdcOptions, Principal, Ticket, TicketFlags};
 
@@ -25,10 +26,12 @@ pub enum InNameOf {
 pub struct Evidence {
     /// Whom it was shown to.
     pub server: Principal,
-    /// What is in it. Its flags are the service's word: it has the key that the ticket is sealed with.
+    /// What is in it. The service has the key that it is sealed with; that it was not altered, the PAC proves.
     pub part: EncTicketPart,
     /// The service understands resource-based delegation ([MS-KILE] 2.2.10).
     pub resource_based: bool,
+    /// What we said about the client.
+    pub(super) pac: Pac,
 }
 
 /// The options that go together with no request in another's name.
@@ -39,9 +42,18 @@ const IMPOSSIBLE: KdcOptions = KdcOptions::RENEW
     .union(KdcOptions::POSTDATED)
     .union(KdcOptions::ALLOW_POSTDATE);
 
+/// Where what is said about the user comes from.
+pub(super) enum PacSource {
+    /// The user's entry.
+    Entry(Box<Entry>),
+    /// The evidence.
+    Evidence(Pac),
+}
+
 /// What a request in another's name gets.
 pub(super) struct Named {
     pub subject: Subject,
+    pub pac: PacSource,
     pub forwardable: bool,
     pub end_time: Option<SystemTime>,
 }
@@ -88,12 +100,13 @@ fn to_self(
     Ok(Named {
         forwardable: transition && !user.flags.contains(EntryFlags::DISALLOW_FORWARDABLE),
         subject: Subject {
-            client: user.principal,
+            client: user.principal.clone(),
             transited_type: 1,
             transited: Vec::new(),
             auth_time: request.tgt.auth_time,
             authorization_data: Vec::new(),
         },
+        pac: PacSource::Entry(Box::new(user)),
         end_time: None,
     })
 }
@@ -145,6 +158,9 @@ fn to_proxy(
         (false, false) if accepted => return Err(bad("the evidence is not forwardable")),
         (false, false) => return Err(bad("not allowed to delegate to this service")),
     }
+    let mut pac = evidence.pac.clone();
+    certify::handed_on(&mut pac, &front.principal, &server.principal)
+        .map_err(|_| bad("the evidence's way cannot be read"))?;
     Ok(Named {
         subject: Subject {
             client: part.client.clone(),
@@ -153,6 +169,7 @@ fn to_proxy(
             auth_time: part.auth_time,
             authorization_data: part.authorization_data.clone(),
         },
+        pac: PacSource::Evidence(pac),
         forwardable,
         end_time: Some(part.end_time),
     })
@@ -228,7 +245,8 @@ impl Kdc {
         let part = ticket.open(&key.key)?;
         part.check_times(now, self.policy.clock_skew)?;
         let resource_based = PacOptions::allows_resource_based(padata)?;
-        Ok(Evidence { server: entry.principal, part, resource_based })
+        let pac = certify::of_evidence(&part, &key.key, &self.realm, self.database.as_ref())?;
+        Ok(Evidence { server: entry.principal, part, resource_based, pac })
     }
 }
 

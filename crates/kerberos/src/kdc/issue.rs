@@ -4,8 +4,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rand_core::CryptoRng;
 
-use super::delegation::{self, InNameOf};
-use super::{Database, Entry, EntryFlags, EntryKey, Policy, Refusal, whole_seconds};
+use super::delegation::{self, InNameOf, PacSource};
+use super::{Database, Entry, EntryFlags, EntryKey, Policy, Refusal, certify, whole_seconds};
+use crate::pac;
 use crate::{
     AuthorizationData, Credential, EncTicketPart, EncryptionKey, EncryptionType, Error, ErrorCode,
     HostAddress, KdcOptions, NameType, Principal, TicketFlags,
@@ -108,12 +109,14 @@ impl TicketSource for Issuer {
             auth_time: tgt.auth_time,
             authorization_data: tgt.authorization_data.clone(),
         };
+        let mut source = None;
         if let Some(in_name_of) = &request.in_name_of {
             let named = delegation::allowed(request, in_name_of, &server, database, now)?;
             flags
                 .set(TicketFlags::FORWARDABLE, flags.contains(TicketFlags::FORWARDABLE) && named.forwardable);
             flags.remove(TicketFlags::FORWARDED | TicketFlags::PROXY);
             subject = named.subject;
+            source = Some(named.pac);
             addresses = Vec::new();
             // Not for longer than the user's own ticket, where there is one.
             if let Some(limit) = named.end_time {
@@ -125,8 +128,8 @@ impl TicketSource for Issuer {
             return Err(Refusal::new(ErrorCode::KDC_ERR_NEVER_VALID, "the requested end time has passed"));
         }
         flags.set(TicketFlags::RENEWABLE, renew.is_some());
-        subject.authorization_data.extend(request.authorization_data.iter().cloned());
-        let generic = |_| Refusal::new(ErrorCode::KDC_ERR_ETYPE_NOSUPP, "no usable encryption type");
+        // What a client adds restricts the ticket; a PAC is for the KDC to make.
+        subject.authorization_data.extend(pac::without_pac(&request.authorization_data));
         let part = EncTicketPart {
             flags,
             session_key: new_session_key(&request.etypes, rng)?,
@@ -140,14 +143,15 @@ impl TicketSource for Issuer {
             addresses,
             authorization_data: subject.authorization_data,
         };
-        let (key, kvno) = match &request.seal_with {
-            Some(key) => (key.clone(), None),
-            None => ticket_key(&server).map(|key| (key.key.clone(), Some(key.kvno)))?,
+        let pac = match source {
+            None => certify::of_tgt(request, database)?,
+            Some(PacSource::Entry(user)) => Some(
+                certify::about(&user, &part)
+                    .map_err(|_| Refusal::new(ErrorCode::KRB_ERR_GENERIC, "the user cannot be described"))?,
+            ),
+            Some(PacSource::Evidence(pac)) => Some(pac),
         };
-        let ticket = part
-            .seal(server.principal.clone(), &key, kvno, rng)
-            .and_then(|ticket| ticket.to_der())
-            .map_err(generic)?;
+        let (part, ticket) = certify::seal(part, pac, &server, request.seal_with.as_ref(), database, rng)?;
         let mut credential = part.to_credential(&ticket, server.principal);
         credential.is_skey = request.seal_with.is_some();
         Ok(credential)

@@ -5,6 +5,7 @@
 //! elsewhere. One that cannot answer at once uses [`Kdc::begin`] and [`Kdc::finish`].
 
 mod authentication;
+mod certify;
 mod database;
 mod delegation;
 mod issue;
@@ -20,6 +21,7 @@ use crate::{Credential, EncryptionKey, ErrorCode, KdcError, Principal};
 
 pub use database::{Database, Entry, EntryFlags, EntryKey, MemoryDatabase};
 pub use delegation::{Evidence, InNameOf};
+use issue::ticket_key;
 pub use issue::{Issuer, TicketRequest, TicketSource};
 
 /// What holds for every ticket of the realm.
