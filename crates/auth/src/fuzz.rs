@@ -89,6 +89,13 @@ pub fn fuzz_ntlm(data: &[u8]) {
     let _ = crate::describe::describe(data);
 }
 
+/// What the verifiers of NTLM proofs read: winbind's answers and the file of hashes.
+pub fn fuzz_ntlm_verifiers(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let _ = ntlm::NtlmServer1::parse(&text);
+    let _ = ntlm::HashFile::parse(&text);
+}
+
 /// Both ends of a negotiation with NTLM inside: tokens of the peer, each after its length in two bytes.
 pub fn fuzz_negotiation(data: &[u8]) {
     let tokens = || {

@@ -604,6 +604,42 @@ fn pyspnego_accepts_us() {
     }
 }
 
+/// A server that has nothing to say to the end of the handshake, and a client that says more than that at once.
+#[test]
+fn legs_of_tls_that_hold_nothing_or_two_things() {
+    let certificate = certificate();
+    let server = server_tls(&certificate, &TLS13).connection().unwrap();
+    let acceptor = Acceptor::new(Box::new(server), AcceptorOptions::new(both()));
+    let mut pipe = client_tls(&TLS13);
+    let Ok(Accept::Continue { token, next }) = acceptor.handle(&pipe.take_output().unwrap()) else {
+        panic!()
+    };
+    pipe.receive(&token).unwrap();
+    // TSRequest 6 with an NTLM NEGOTIATE message, in the leg of the client's Finished.
+    pipe.send(include_bytes!("corpus/ts_request/negotiate")).unwrap();
+    let Ok(Accept::Continue { token, .. }) = next.handle(&pipe.take_output().unwrap()) else { panic!() };
+    let answer = pipe.receive(&token).unwrap();
+    let text = hop_auth::describe::describe(&answer).unwrap();
+    assert!(text.contains("NTLM CHALLENGE_MESSAGE"), "{text}");
+
+    let Some(python) = python() else { return };
+    let realm = Realm::new(PASSWORD);
+    let mut peer = Peer::start(&python, &setup("accept", &realm, json!({ "tls": "TLSv1_3", "tickets": 0 })));
+    let (mut token, mut expect) =
+        Initiator::start(client_tls(&TLS13), client_options(with_ntlm()), &mut rand::rng()).unwrap();
+    let mut silent = 0;
+    loop {
+        let (reply, _) = peer.step(Some(&token)).unwrap();
+        let reply = reply.unwrap_or_default();
+        silent += usize::from(reply.is_empty());
+        match expect.handle(&reply).unwrap() {
+            Initiate::Continue { token: answer, next } => (token, expect) = (answer, next),
+            Initiate::NeedConsent(_) => break,
+        }
+    }
+    assert_eq!(silent, 1);
+}
+
 #[test]
 fn pyspnego_tells_us_why_it_refuses() {
     let Some(python) = python() else { return };

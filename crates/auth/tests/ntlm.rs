@@ -1,15 +1,20 @@
 //! NTLM: both ends of ours together, and each against pyspnego and gss-ntlmssp.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests may panic")]
+#![allow(clippy::print_stdout, reason = "says what is skipped")]
 
 mod support;
 
-use std::time::SystemTime;
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    process::{Command, Stdio},
+    time::SystemTime,
+};
 
 use hop_auth::{
     SecurityContext, UserName,
     ntlm::{
         Acceptor, AcceptorOptions, Context, Credential, ExpectChallenge, Flags, HashFile, Initiator,
-        InitiatorOptions, MAX_MESSAGE, NtHash, NtlmError, Verifier,
+        InitiatorOptions, MAX_MESSAGE, NtHash, NtlmError, NtlmServer1, Verifier,
     },
 };
 use hop_kerberos::gss::{BindingPolicy, ChannelBindings};
@@ -389,4 +394,57 @@ fn gss_ntlmssp_both_ways() {
     let (authenticate, mut context) = expect.handle(&challenge.unwrap()).unwrap();
     assert!(peer.step(Some(&authenticate)).unwrap().1);
     talk(&mut context, &mut peer);
+}
+
+/// A domain controller by winbind. `HOP_NTLM_AUTH` is the command line of ntlm_auth with
+/// `--helper-protocol=ntlm-server-1` on a member named SERVERA, `HOP_NTLM_USER` (`DOMAIN\user`) and
+/// `HOP_NTLM_PASSWORD` a user of its domain.
+#[test]
+fn winbind_verifies() {
+    let variable = |name| std::env::var(name).ok();
+    let (Some(command), Some(user), Some(password)) =
+        (variable("HOP_NTLM_AUTH"), variable("HOP_NTLM_USER"), variable("HOP_NTLM_PASSWORD"))
+    else {
+        println!("skipped: no HOP_NTLM_AUTH");
+        return;
+    };
+    let mut words = command.split_whitespace();
+    let mut helper = Command::new(words.next().unwrap())
+        .args(words)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = helper.stdin.take().unwrap();
+    let mut output = BufReader::new(helper.stdout.take().unwrap());
+    // The domain controller refuses proofs that were not made for the member that asks.
+    let domain = UserName::parse(&user).domain;
+    let mut run = |password: &str, domain: &str| {
+        let mut options = options();
+        options.domain = domain.to_owned();
+        let (negotiate, expect) = Initiator::start(
+            credential(&user, password),
+            InitiatorOptions::default(),
+            SystemTime::now(),
+            &mut rand::rng(),
+        );
+        let (challenge, server) = acceptor(options).handle(&negotiate)?;
+        let (authenticate, client) = expect.handle(&challenge)?;
+        let unverified = server.handle(&authenticate)?;
+        input.write_all(NtlmServer1::request(unverified.question()).as_bytes()).unwrap();
+        let mut answer = String::new();
+        while !answer.ends_with("\n.\n") {
+            assert_ne!(output.read_line(&mut answer).unwrap(), 0, "{answer}");
+        }
+        Ok::<_, NtlmError>((client, unverified.verified(&NtlmServer1::parse(&answer)?)?))
+    };
+    let (mut client, mut server) = run(&password, &domain).unwrap();
+    let wrapped = client.wrap(b"sealed with a key of the domain controller's").unwrap();
+    server.unwrap(&wrapped.header, &wrapped.body).unwrap();
+    for (password, domain) in [("wrong", domain.as_str()), (password.as_str(), "OTHER")] {
+        let error = run(password, domain).unwrap_err();
+        assert!(matches!(error, NtlmError::Verifier(_) | NtlmError::WrongCredentials), "{error}");
+    }
+    helper.kill().unwrap();
+    helper.wait().unwrap();
 }

@@ -68,6 +68,8 @@ if setup["protocol"] == "credssp":
     tls = spnego.tls.default_tls_context(setup["usage"]) if setup["usage"] == "initiate" else credssp._create_tls_context("accept")
     if "tls" in setup:
         tls.context.minimum_version = tls.context.maximum_version = ssl.TLSVersion[setup["tls"]]
+    if "tickets" in setup:
+        tls.context.num_tickets = setup["tickets"]
     kwargs["credssp_tls_context"] = tls
     if "inner" in setup:
         kwargs["credssp_negotiate_context"] = make(setup["inner"])

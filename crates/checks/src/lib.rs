@@ -27,7 +27,7 @@ macro_rules! targets {
 targets! {
     "auth" hop_auth::fuzz {
         "certificate" fuzz_certificate, "headers" fuzz_headers,
-        "negotiation" fuzz_negotiation, "ntlm" fuzz_ntlm, "sealed_body" fuzz_sealed_body,
+        "negotiation" fuzz_negotiation, "ntlm" fuzz_ntlm, "ntlm_verifiers" fuzz_ntlm_verifiers, "sealed_body" fuzz_sealed_body,
         "spnego" fuzz_spnego, "ts_request" fuzz_ts_request
     }
     "clixml" hop_clixml::fuzz { "document" fuzz_document, "value" fuzz_value }

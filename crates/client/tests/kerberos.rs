@@ -11,11 +11,14 @@ use std::{
 
 use common::{Guard, NewGuard, TestServer, quick};
 use hop_auth::{
-    Sealer,
-    server::{Acceptor, Step},
+    Sealer, UserName,
+    credssp::{self, tls::ServerTls},
+    server::{Acceptor, Offer, Step},
+    spnego::AcceptorMechanisms,
 };
 use hop_client::{
     Connection, Error, Hosts, Target,
+    authentication::{Authentication, Login, Password},
     http::Settings,
     kerberos::{Identity, Source},
     tls::{TlsOptions, Trust},
@@ -57,6 +60,7 @@ impl Realm {
         let mut keytab = Keytab::default();
         for (name, flags) in [
             ("HTTP/servera.hop.test", EntryFlags::empty()),
+            ("WSMAN/servera.hop.test", EntryFlags::empty()),
             ("HTTP/trusted.hop.test", EntryFlags::OK_AS_DELEGATE),
         ] {
             let entry = Entry::service(principal(name), rng).unwrap().with(flags);
@@ -94,16 +98,32 @@ impl Realm {
         tls: Option<Arc<rustls::ServerConfig>>,
         bindings: Option<gss::ChannelBindings>,
     ) -> TestServer {
+        self.server_with(tls, bindings, None).await
+    }
+
+    /// With CredSSP if there is a certificate for it.
+    async fn server_with(
+        &self,
+        tls: Option<Arc<rustls::ServerConfig>>,
+        bindings: Option<gss::ChannelBindings>,
+        credssp: Option<ServerTls>,
+    ) -> TestServer {
         let (keytab, accepted, replay, ahead) =
             (self.keytab.clone(), self.accepted.clone(), self.replay.clone(), self.ahead);
         let new: NewGuard = Arc::new(move || {
+            let inside = |tls: &ServerTls| {
+                let options = credssp::AcceptorOptions::new(AcceptorMechanisms::default());
+                credssp::Acceptor::new(Box::new(tls.connection().unwrap()), options)
+            };
+            let offer = Offer { credssp: credssp.as_ref().map(inside), ..Offer::default() };
             Box::new(KerberosGuard {
                 keys: KeytabKeys::new(&keytab),
                 accepted: accepted.clone(),
                 replay: replay.clone(),
                 ahead,
                 bindings: bindings.clone(),
-                acceptor: Some(Acceptor::new()),
+                acceptor: Some(Acceptor::with(offer)),
+                client: None,
                 established: None,
             })
         });
@@ -119,13 +139,14 @@ struct KerberosGuard {
     /// Of HTTPS.
     bindings: Option<gss::ChannelBindings>,
     acceptor: Option<Acceptor>,
+    /// Who came, of an exchange with more legs than one.
+    client: Option<String>,
     established: Option<(String, Sealer)>,
 }
 
 impl Guard for KerberosGuard {
     fn authenticate(&mut self, authorization: &str) -> (u16, Option<String>) {
         let mut step = self.acceptor.take().unwrap().handle(authorization);
-        let mut client = None;
         if let Ok(Step::NeedKerberos(need)) = step {
             let accepted = gss::Acceptor::accept(
                 need.token(),
@@ -141,7 +162,7 @@ impl Guard for KerberosGuard {
             );
             step = match accepted {
                 Ok(accepted) => {
-                    client = Some(accepted.client.to_string());
+                    self.client = Some(accepted.client.to_string());
                     self.accepted.lock().unwrap().push((accepted.client.to_string(), accepted.delegated));
                     need.accepted(Box::new(accepted.context), accepted.reply)
                 }
@@ -150,8 +171,15 @@ impl Guard for KerberosGuard {
         }
         match step {
             Ok(Step::Established { www_authenticate, sealer }) => {
-                self.established = Some((client.unwrap(), sealer));
+                self.established = Some((self.client.clone().unwrap(), sealer));
                 (200, www_authenticate)
+            }
+            Ok(Step::Delegated { sealer, credentials }) => {
+                let client = self.client.clone().unwrap();
+                let left = format!("{} {}", credentials.name, credentials.password.expose());
+                self.accepted.lock().unwrap().push((left, None));
+                self.established = Some((client, sealer));
+                (200, None)
             }
             Ok(Step::Continue { www_authenticate, next }) => {
                 self.acceptor = Some(next);
@@ -357,6 +385,33 @@ async fn tickets_from_a_cache_are_kept_there_and_renewed() {
     tokio::time::sleep(Duration::from_secs(5)).await;
     let renewed = file.load().unwrap().tgt().unwrap().clone();
     assert!(renewed.end_time > first && renewed.flags.contains(TicketFlags::FORWARDABLE));
+}
+
+/// CredSSP with Kerberos inside: the ticket for WSMAN proves the host, so the password may go there.
+#[tokio::test]
+async fn credssp_with_kerberos_inside() {
+    let realm = Realm::start().await;
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::new(Vec::new()).unwrap().self_signed(&key).unwrap();
+    let tls =
+        ServerTls::new(vec![certificate.der().clone()], key.serialize_der().try_into().unwrap()).unwrap();
+    let server = realm.server_with(None, None, Some(tls)).await;
+    let login = |user: &str| Login {
+        authentication: Authentication::CredSsp,
+        identity: Some(realm.identity(user, "Alice-2026")),
+        password: Some(Password { name: UserName::parse("alice@HOP.TEST"), password: "Alice-2026".into() }),
+        ..Login::default()
+    };
+    let open = |user| Connection::open(target(&server, "servera.hop.test"), login(user), quick()).unwrap();
+    assert_eq!(whoami(&open("alice")).await.unwrap(), "hello\n");
+    let seen: Vec<String> = realm.accepted.lock().unwrap().iter().map(|(who, _)| who.clone()).collect();
+    assert_eq!(seen, ["alice@HOP.TEST", "alice@HOP.TEST Alice-2026"]);
+    // TLS two, Kerberos, the key, the password; then Create, Command, Receive, Delete.
+    assert!((9..=10).contains(&server.requests()), "{}", server.requests());
+    // Without a ticket for the host nothing is sent to it: NTLM was not allowed.
+    let error =
+        whoami(&Connection::open(target(&server, "other.hop.test"), login("alice"), quick()).unwrap()).await;
+    assert!(matches!(error.unwrap_err().root(), Error::Credentials { .. }));
 }
 
 /// HTTPS: bodies as they are, tickets bound to the server's certificate.

@@ -1,4 +1,4 @@
-use super::{NtHash, NtlmError, Question, SessionBaseKey, Verifier};
+use super::{NtHash, NtlmError, Question, SessionBaseKey, Verifier, winbind::unhex};
 use crate::UserName;
 
 /// Users with the NT hashes of their passwords, in the form of smbpasswd(5):
@@ -30,7 +30,7 @@ impl HashFile {
             {
                 continue;
             }
-            let hash = parse_hash(hash).ok_or(number + 1)?;
+            let hash = NtHash::from_bytes(unhex(hash).ok_or(number + 1)?);
             file.insert(UserName::parse(name), hash);
         }
         Ok(file)
@@ -59,18 +59,6 @@ impl Verifier for HashFile {
         let verified = question.verify(known.unwrap_or(&nobody));
         if known.is_some() { verified } else { Err(NtlmError::WrongCredentials) }
     }
-}
-
-fn parse_hash(text: &str) -> Option<NtHash> {
-    let digits = text.as_bytes();
-    let mut hash = [0; 16];
-    if digits.len() != 32 || !digits.iter().all(u8::is_ascii_hexdigit) {
-        return None;
-    }
-    for (byte, pair) in hash.iter_mut().zip(digits.chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(NtHash::from_bytes(hash))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod crypto;
 mod hash_file;
 pub(crate) mod message;
 mod server;
+mod winbind;
 
 pub use av::AvId;
 pub(crate) use av::{AvFlags, AvPairs};
@@ -21,6 +22,7 @@ pub use crypto::{NtHash, SessionBaseKey};
 pub use hash_file::HashFile;
 pub use message::Flags;
 pub use server::{Acceptor, AcceptorOptions, ExpectAuthenticate, Question, Unverified, Verifier};
+pub use winbind::NtlmServer1;
 
 /// What every message begins with.
 pub(crate) const SIGNATURE: &[u8; 8] = b"NTLMSSP\0";
@@ -55,6 +57,9 @@ pub enum NtlmError {
     /// The proof does not fit the user's password, or there is no such user.
     #[error("user name or password is wrong")]
     WrongCredentials,
+    /// Whoever verifies proofs refused and said why, or could not be asked.
+    #[error("the proof was not verified: {0}")]
+    Verifier(String),
     /// The messages are not protected although they have to be.
     #[error("the NTLM messages are not protected: the MIC is missing")]
     MicMissing,

@@ -13,7 +13,8 @@ use crate::UserName;
 /// What the server says of itself and demands of clients.
 #[derive(Clone, Debug)]
 pub struct AcceptorOptions {
-    /// The server's NetBIOS name, such as `SERVERA`.
+    /// The server's NetBIOS name, such as `SERVERA`. A domain controller verifies a proof only if this and the
+    /// domain are those of the member that asks.
     pub computer: String,
     /// The NetBIOS name of its domain, or of itself if it has none.
     pub domain: String,
@@ -188,7 +189,7 @@ impl ExpectAuthenticate {
 }
 
 /// What must be asked of whoever knows the passwords' hashes: an NT hash file, or a domain controller by winbind
-/// (`ntlm-server-1`: the challenge, and proof and blob together as NT response).
+/// ([`NtlmServer1`](super::NtlmServer1)).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
     /// Who the client says it is.
