@@ -37,5 +37,6 @@ targets! {
         "kdc_proxy" fuzz_kdc_proxy
     }
     "kerberos-io" hop_kerberos_io::fuzz { "kcm_answer" fuzz_kcm_answer, "keyring_payload" fuzz_keyring_payload }
+    "psrp" hop_psrp::fuzz { "describe" fuzz_describe }
     "wsman" hop_wsman::fuzz { "request" fuzz_request, "response" fuzz_response }
 }

@@ -19,6 +19,9 @@ const MAX_ITEMS: usize = 200;
 /// Deepest nesting shown.
 const MAX_DEPTH: usize = 64;
 
+/// Most lines shown of a script, and most characters of each.
+const MAX_LINES: (usize, usize) = (500, 2000);
+
 /// What stands in the place of a secret.
 pub const HIDDEN: &str = "(hidden)";
 
@@ -66,12 +69,22 @@ impl Tree {
         self.line(format_args!("{name}: {}", quoted(text)));
     }
 
-    /// Text of several lines from a peer under a name, whole: for scripts, which are read as scripts.
+    /// Text of several lines from a peer under a name, as it stands: for scripts, which are read as scripts.
     pub fn lines(&mut self, name: &str, text: &str) {
         self.line(format_args!("{name}:"));
         self.inside(|tree| {
-            for line in text.lines() {
-                tree.line(format_args!("{}", Escaped(line)));
+            for line in text.lines().take(MAX_LINES.0) {
+                match line.char_indices().nth(MAX_LINES.1) {
+                    Some((end, _)) => {
+                        let (start, all) = (line.get(..end).unwrap_or_default(), line.chars().count());
+                        tree.line(format_args!("{}... ({all} characters)", Escaped(start)));
+                    }
+                    None => tree.line(format_args!("{}", Escaped(line))),
+                }
+            }
+            let rest = text.lines().skip(MAX_LINES.0).count();
+            if rest > 0 {
+                tree.line(format_args!("(and {} more)", count(rest, "line")));
             }
         });
     }

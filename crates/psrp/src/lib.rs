@@ -6,14 +6,16 @@
 //! * [`body`]: the bodies of messages as types;
 //! * [`client`] and [`server`]: the runspace pool with its pipelines, from the two ends;
 //! * [`stdio`]: the line packets by which PSRP travels through pipes and SSH, for both ends;
+//! * [`describe`]: all of it as text for people;
 //! * [`keys`]: the session key and the encryption of secure strings;
 #![forbid(unsafe_code)]
 
 pub mod body;
 pub mod client;
-
+pub mod describe;
 pub mod fragment;
-
+#[doc(hidden)]
+pub mod fuzz;
 pub mod keys;
 pub mod message;
 pub mod server;
