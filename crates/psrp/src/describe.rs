@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use hop_clixml::Value;
-use hop_clixml::describe::{Escaped, HIDDEN, Tree};
+use hop_clixml::describe::{Escaped, HIDDEN, Tree, quoted};
 use uuid::Uuid;
 
 use crate::body::{self, CreatePipeline, ErrorRecord, HostCall, HostInfo, HostResponse, NO_RESPONSE};
@@ -57,6 +57,17 @@ fn body(tree: &mut Tree, kind: MessageType, value: &Value) {
         MessageType::CREATE_PIPELINE => {
             CreatePipeline::from_value(value).map(|create| pipeline(tree, &create))
         }
+        MessageType::INIT_RUNSPACEPOOL => body::InitRunspacePool::from_value(value).map(|init| {
+            tree.line(format_args!("MinRunspaces: {}", init.min_runspaces));
+            tree.line(format_args!("MaxRunspaces: {}", init.max_runspaces));
+            let options = ["Default", "UseNewThread", "ReuseThread", "UseCurrentThread"];
+            let option = usize::try_from(init.thread_options).ok().and_then(|at| options.get(at));
+            let option = option.unwrap_or(&"unknown");
+            tree.line(format_args!("PSThreadOptions: {option} ({})", init.thread_options));
+            apartment(tree, init.apartment_state);
+            tree.line(format_args!("HostInfo: {}", host_info(&init.host)));
+            tree.value("ApplicationArguments", &init.application_arguments);
+        }),
         MessageType::ENCRYPTED_SESSION_KEY => {
             tree.line(format_args!("EncryptedSessionKey: {HIDDEN}"));
             Ok(())
@@ -127,14 +138,18 @@ fn pipeline(tree: &mut Tree, create: &CreatePipeline) {
     ] {
         tree.line(format_args!("{name}: {}", if value { "True" } else { "False" }));
     }
-    let apartment = match create.apartment_state {
+    apartment(tree, create.apartment_state);
+    tree.line(format_args!("RemoteStreamOptions: {}", create.remote_stream_options));
+    tree.line(format_args!("HostInfo: {}", host_info(&create.host)));
+}
+
+fn apartment(tree: &mut Tree, state: i32) {
+    let name = match state {
         0 => "STA",
         1 => "MTA",
         _ => "Unknown",
     };
-    tree.line(format_args!("ApartmentState: {apartment} ({})", create.apartment_state));
-    tree.line(format_args!("RemoteStreamOptions: {}", create.remote_stream_options));
-    tree.line(format_args!("HostInfo: {}", host_info(&create.host)));
+    tree.line(format_args!("ApartmentState: {name} ({state})"));
 }
 
 fn first_line(text: &str) -> String {
@@ -154,7 +169,15 @@ fn host_info(host: &HostInfo) -> String {
         "a host with a screen".to_owned()
     };
     if let Some(screen) = &host.default_data {
-        text.push_str(&format!(", window of {} x {}", screen.window_size.width, screen.window_size.height));
+        let (window, buffer) = (screen.window_size, screen.buffer_size);
+        text.push_str(&format!(
+            ", window {} x {}, buffer {} x {}, title {}",
+            window.width,
+            window.height,
+            buffer.width,
+            buffer.height,
+            quoted(&screen.window_title)
+        ));
     }
     text
 }
@@ -341,12 +364,7 @@ impl Conversation {
             Some(Destination::Server) => return Some(Sender::Client),
             None => {}
         }
-        let open = |from: &Sender| {
-            self.streams
-                .get(&(Some(*from), target))
-                .is_some_and(|stream| !stream.rest.is_empty() || !stream.partial.is_empty())
-        };
-        [Sender::Client, Sender::Server].into_iter().find(open)
+        [Sender::Client, Sender::Server].into_iter().find(|from| self.expects(Some(*from), target))
     }
 
     /// Fragments, or a piece of them: what becomes complete is described.
@@ -378,6 +396,13 @@ impl Conversation {
         stream.rest = rest;
     }
 
+    /// Whether bytes are awaited because a fragment or a message lacks its end.
+    pub fn expects(&self, from: Option<Sender>, target: Target) -> bool {
+        self.streams
+            .get(&(from, target))
+            .is_some_and(|stream| !stream.rest.is_empty() || !stream.partial.is_empty())
+    }
+
     /// Says what is left over. Begins anew.
     pub fn finish(&mut self, tree: &mut Tree) {
         for ((from, target), stream) in std::mem::take(&mut self.streams) {
@@ -397,13 +422,28 @@ impl Conversation {
                     partial.bytes.len()
                 ));
             }
-            if !stream.rest.is_empty() {
-                tree.line(format_args!(
-                    "incomplete: the last {} bytes for {}{who} are the beginning of a fragment",
-                    stream.rest.len(),
-                    whose(target)
-                ));
+            if stream.rest.is_empty() {
+                continue;
             }
+            let what = match Header::read(&stream.rest) {
+                Some(header) => {
+                    let content = stream.rest.get(HEADER_LENGTH..).unwrap_or_default();
+                    let kind =
+                        content.get(4..8).filter(|_| header.start).and_then(|field| field.try_into().ok());
+                    let kind = kind.map_or_else(String::new, |kind| {
+                        format!(" ({})", MessageType(u32::from_le_bytes(kind)))
+                    });
+                    format!(
+                        "fragment {} of object {}{kind}: {} of its {} bytes",
+                        header.fragment,
+                        header.object,
+                        content.len(),
+                        header.length
+                    )
+                }
+                None => format!("{} bytes, the beginning of a fragment's header", stream.rest.len()),
+            };
+            tree.line(format_args!("incomplete: for {}{who}: {what}", whose(target)));
         }
     }
 }
