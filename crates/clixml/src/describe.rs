@@ -136,6 +136,8 @@ impl Tree {
                     tree.line(format_args!("SecondsRemaining: {}", record.seconds_remaining));
                 });
             }
+            // [MS-PSRP] 2.2.2.4. Encrypted, but whoever has the client's key reads all secure strings with it.
+            Value::String(_) if name == "EncryptedSessionKey" => self.line(format_args!("{name}: {HIDDEN}")),
             primitive => self.line(format_args!("{name}: {}", Primitive(primitive))),
         }
     }
@@ -382,7 +384,7 @@ mod tests {
     fn objects_are_trees() {
         let text = shown(
             "<Obj RefId='0'><TN RefId='0'><T>System.Management.Automation.PSCustomObject</T><T>System.Object</T></TN>\
-             <ToString>it</ToString><MS><S N='Name'>a\"b_x001B_c</S><I32 N='Count'>3</I32><Nil N='Nothing' />\
+             <ToString>it</ToString><MS><S N='Name'>a\"b_x001B_c</S><S N='EncryptedSessionKey'>AQID</S><I32 N='Count'>3</I32><Nil N='Nothing' />\
              <SS N='Password'>0123456789</SS><BA N='Bytes'>AQID</BA>\
              <Obj N='List' RefId='1'><LST><B>true</B><Ref RefId='0' /></LST></Obj>\
              <Obj N='Table' RefId='2'><DCT><En><S N='Key'>k</S><Db N='Value'>0.5</Db></En></DCT></Obj>\
@@ -391,7 +393,7 @@ mod tests {
         );
         assert_eq!(
             text,
-            "value: System.Management.Automation.PSCustomObject \"it\"\n  Name: \"a\\\"b\\u{1b}c\"\n  Count: Int32 3\n  \
+            "value: System.Management.Automation.PSCustomObject \"it\"\n  Name: \"a\\\"b\\u{1b}c\"\n  EncryptedSessionKey: (hidden)\n  Count: Int32 3\n  \
              Nothing: null\n  Password: SecureString (hidden)\n  Bytes: Byte[] (3 bytes) 01 02 03\n  \
              List: object (list, 2 items)\n    [0]: True\n    [1]: the same object as RefId 0\n  \
              Table: object (dictionary, 1 entry)\n    [\"k\"]: Double 0.5\n  Kind: System.DayOfWeek \"Friday\" Int32 5\n"

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use hop_clixml::Value;
-use hop_clixml::describe::{Escaped, HIDDEN, Tree, quoted};
+use hop_clixml::describe::{Escaped, Tree, quoted};
 use uuid::Uuid;
 
 use crate::body::{self, CreatePipeline, ErrorRecord, HostCall, HostInfo, HostResponse, NO_RESPONSE};
@@ -68,10 +68,6 @@ fn body(tree: &mut Tree, kind: MessageType, value: &Value) {
             tree.line(format_args!("HostInfo: {}", host_info(&init.host)));
             tree.value("ApplicationArguments", &init.application_arguments);
         }),
-        MessageType::ENCRYPTED_SESSION_KEY => {
-            tree.line(format_args!("EncryptedSessionKey: {HIDDEN}"));
-            Ok(())
-        }
         MessageType::RUNSPACEPOOL_STATE => body::PoolStateInfo::from_value(value).map(|info| {
             tree.line(format_args!("RunspaceState: {:?} ({})", info.state, info.state as i32));
             cause(tree, info.error.as_ref());
