@@ -1,7 +1,7 @@
 //! Values as indented text for people.
 //!
-//! Secure strings are never shown, whether they are encrypted or not. What a peer chose is quoted, with control
-//! characters escaped, so that it cannot drive a terminal or pass for text of ours.
+//! Secure strings are never shown, whether they are encrypted or not. What a peer chose is quoted, with
+//! control characters escaped, so that it cannot drive a terminal or pass for text of ours.
 
 use std::fmt::{self, Write as _};
 
@@ -136,7 +136,7 @@ impl Tree {
                     tree.line(format_args!("SecondsRemaining: {}", record.seconds_remaining));
                 });
             }
-            // [MS-PSRP] 2.2.2.4. Encrypted, but whoever has the client's key reads all secure strings with it.
+            // [MS-PSRP] 2.2.2.4. Encrypted, but with the client's key all secure strings can be read by it.
             Value::String(_) if name == "EncryptedSessionKey" => self.line(format_args!("{name}: {HIDDEN}")),
             primitive => self.line(format_args!("{name}: {}", Primitive(primitive))),
         }
@@ -297,7 +297,8 @@ fn safe(f: &mut fmt::Formatter<'_>, c: char) -> fmt::Result {
         '\r' => f.write_str("\\r"),
         '\t' => f.write_str("\\t"),
         c if c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}') =>
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+            || matches!(c, '\u{2066}'..='\u{2069}' | '\u{feff}') =>
         {
             write!(f, "\\u{{{:x}}}", u32::from(c))
         }
@@ -383,20 +384,24 @@ mod tests {
     #[test]
     fn objects_are_trees() {
         let text = shown(
-            "<Obj RefId='0'><TN RefId='0'><T>System.Management.Automation.PSCustomObject</T><T>System.Object</T></TN>\
-             <ToString>it</ToString><MS><S N='Name'>a\"b_x001B_c</S><S N='EncryptedSessionKey'>AQID</S><I32 N='Count'>3</I32><Nil N='Nothing' />\
+            "<Obj RefId='0'><TN RefId='0'><T>PSCustomObject</T><T>System.Object</T></TN>\
+             <ToString>it</ToString><MS><S N='Name'>a\"b_x001B_c</S><S N='EncryptedSessionKey'>AQID</S>\
+             <I32 N='Count'>3</I32><Nil N='Nothing' />\
              <SS N='Password'>0123456789</SS><BA N='Bytes'>AQID</BA>\
              <Obj N='List' RefId='1'><LST><B>true</B><Ref RefId='0' /></LST></Obj>\
              <Obj N='Table' RefId='2'><DCT><En><S N='Key'>k</S><Db N='Value'>0.5</Db></En></DCT></Obj>\
-             <Obj N='Kind' RefId='3'><TN RefId='1'><T>System.DayOfWeek</T></TN><ToString>Friday</ToString><I32>5</I32></Obj>\
+             <Obj N='Kind' RefId='3'><TN RefId='1'><T>System.DayOfWeek</T></TN>\
+             <ToString>Friday</ToString><I32>5</I32></Obj>\
              </MS></Obj>",
         );
         assert_eq!(
             text,
-            "value: System.Management.Automation.PSCustomObject \"it\"\n  Name: \"a\\\"b\\u{1b}c\"\n  EncryptedSessionKey: (hidden)\n  Count: Int32 3\n  \
+            "value: PSCustomObject \"it\"\n  Name: \"a\\\"b\\u{1b}c\"\n  EncryptedSessionKey: (hidden)\n  \
+             Count: Int32 3\n  \
              Nothing: null\n  Password: SecureString (hidden)\n  Bytes: Byte[] (3 bytes) 01 02 03\n  \
              List: object (list, 2 items)\n    [0]: True\n    [1]: the same object as RefId 0\n  \
-             Table: object (dictionary, 1 entry)\n    [\"k\"]: Double 0.5\n  Kind: System.DayOfWeek \"Friday\" Int32 5\n"
+             Table: object (dictionary, 1 entry)\n    [\"k\"]: Double 0.5\n  \
+             Kind: System.DayOfWeek \"Friday\" Int32 5\n"
         );
     }
 

@@ -2,7 +2,7 @@
 //!
 //! A [`Value`] keeps everything that a peer may send: type names, both property bags with the order of their
 //! members, string forms, object identity ([`Value::Ref`]), the kind of each container, text that is not valid
-//! Unicode. What [`parse`] has read, [`write`] writes again to the same bytes if PowerShell wrote it.
+//! Unicode. What [`parse`] has read, [`mod@write`] writes again to the same bytes if PowerShell wrote it.
 //!
 //! Two forms exist: a bare value, as remoting messages carry it ([`parse::value`], [`write::value`]), and a
 //! document with the root `Objs`, as files hold it ([`parse::document`], [`write::document`]).

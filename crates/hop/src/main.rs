@@ -49,6 +49,11 @@ enum Command {
     #[command(subcommand)]
     Ticket(ticket::Command),
     /// Turn a captured message, fragment or token into readable text
+    ///
+    /// Takes CLIXML, base64 of PSRP fragments, WS-Management envelopes with or without their HTTP headers, a log of
+    /// PSRP over stdio or ssh, JSON lines of these, and SPNEGO, GSS-API, Kerberos, NTLM or CredSSP tokens (base64,
+    /// or whole Authorization headers), and names things as the specifications do. Secure strings, session keys and
+    /// passwords in Basic headers are not shown. Exit code 0: recognised. 1: not recognised. 2: cannot be read.
     Decode(decode::Arguments),
     /// Run a script here with the embedded PowerShell (pwsh -File)
     Shell(shell::Arguments),

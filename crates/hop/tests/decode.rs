@@ -87,7 +87,8 @@ fn envelopes_with_what_they_carry() {
     let create = read("wsman/tests/corpus/request/open-close-create.xml");
     let head = "POST /wsman HTTP/1.1\r\nHost: servera\r\nAuthorization: Basic YWxpY2U6c2VjcmV0\r\n\r\n";
     let text = decoded(&[head.as_bytes(), &create].concat());
-    let beginning = "POST /wsman HTTP/1.1\nHost: servera\nAuthorization: Basic\n  user: \"alice\"\n  password: (hidden)\n\
+    let beginning = "POST /wsman HTTP/1.1\nHost: servera\nAuthorization: Basic\n  user: \"alice\"\n  \
+                     password: (hidden)\n\
                      WS-Management envelope of the client: Create\n";
     assert!(text.starts_with(beginning), "{text}");
     assert!(

@@ -1,7 +1,7 @@
 //! Messages, fragments and stdio lines as text for people, with the specification's names.
 //!
-//! Secrets are not shown. What cannot be read is said in a line that begins with `unreadable`; messages that the
-//! capture cuts off in one that begins with `incomplete`.
+//! Secrets are not shown. What cannot be read is said in a line that begins with `unreadable`; messages that
+//! the capture cuts off in one that begins with `incomplete`.
 
 use std::collections::BTreeMap;
 

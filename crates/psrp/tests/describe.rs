@@ -118,7 +118,8 @@ fn messages_are_shown_by_what_they_say() {
     let opened = part(&called, "INIT_RUNSPACEPOOL");
     assert!(
         opened.contains(
-            "\n  HostInfo: a host with a screen, window 120 x 40, buffer 120 x 300, title \"scripted title\"\n"
+            "\n  HostInfo: a host with a screen, window 120 x 40, buffer 120 x 300, \
+             title \"scripted title\"\n"
         ),
         "{opened}"
     );

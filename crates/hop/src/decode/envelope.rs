@@ -1,6 +1,6 @@
 //! WS-Management envelopes, as they were sent.
 //!
-//! A capture is shown as far as it is well-formed and whatever is in it, not only what our own ends understand.
+//! A capture is shown as far as it is well-formed, whatever is in it, not only what our own ends understand.
 
 use hop_clixml::describe::{Escaped, HIDDEN, Tree, quoted};
 use hop_psrp::describe::{Conversation, Sender};

@@ -8,12 +8,7 @@ use std::io::{Read, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Turn what you captured into readable text.
-///
-/// Takes CLIXML, base64 of PSRP fragments, WS-Management envelopes with or without their HTTP headers, a log of PSRP
-/// over stdio or ssh, JSON lines of these, a SPNEGO, GSS-API, Kerberos, NTLM or CredSSP token (base64, or the whole
-/// Authorization header), and says what it is with the specifications' names. Secure strings, session keys and
-/// passwords in Basic headers are not shown.
+/// What to decode.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The file; standard input without one
@@ -51,9 +46,9 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         },
         None => {
             eprintln!(
-                "hop: not recognised: expected CLIXML, base64 of PSRP fragments, a WS-Management envelope (with or \
-                 without HTTP headers), a log of PSRP over stdio, JSON lines with \"from\" and \"line\", or a security \
-                 token (base64 or its header line)"
+                "hop: not recognised: expected CLIXML, base64 of PSRP fragments, a WS-Management envelope \
+                 (with or without HTTP headers), a log of PSRP over stdio, JSON lines with \"from\" and \
+                 \"line\", or a security token (base64 or its header line)"
             );
             ExitCode::from(1)
         }

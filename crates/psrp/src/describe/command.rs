@@ -184,7 +184,8 @@ mod tests {
         let script = Command::script("$input\n");
         assert_eq!(
             statement(&[get, script.clone()]),
-            "Get-Process -Name pwsh, 'it''s 1' -Id:5 -NewPassword (hidden) -Force:$true -Switch @(1) <SecureString (hidden)> 2>&1 \
+            "Get-Process -Name pwsh, 'it''s 1' -Id:5 -NewPassword (hidden) \
+             -Force:$true -Switch @(1) <SecureString (hidden)> 2>&1 \
              | & { $input }"
         );
         assert_eq!(statement(&[script]), "$input\n");
