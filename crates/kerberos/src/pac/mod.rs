@@ -254,10 +254,15 @@ pub(crate) fn without_pac(list: &[AuthorizationData]) -> Vec<AuthorizationData> 
 fn find(list: &[AuthorizationData]) -> Result<Option<Vec<u8>>, Error> {
     let mut found = None;
     for element in list.iter().filter(|element| element.ad_type == AD_IF_RELEVANT) {
-        for inner in inner(element)?.into_iter().filter(|inner| inner.ad_type == AD_PAC) {
-            if found.replace(inner.data).is_some() {
-                return Err(malformed(WHAT, "there are two"));
-            }
+        let inner = inner(element)?;
+        let mut pacs = inner.iter().filter(|inner| inner.ad_type == AD_PAC);
+        let Some(pac) = pacs.next() else { continue };
+        if found.replace(pac.data.clone()).is_some() || pacs.next().is_some() {
+            return Err(malformed(WHAT, "there are two"));
+        }
+        // The ticket's checksum is made over the container as we write it.
+        if wrap(&inner)? != *element {
+            return Err(malformed(WHAT, "its container is not in DER"));
         }
     }
     Ok(found)
