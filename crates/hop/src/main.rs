@@ -2,6 +2,7 @@
 
 mod advice;
 mod decode;
+mod doctor;
 mod domain;
 mod host;
 mod lab;
@@ -48,6 +49,8 @@ enum Command {
     /// Look at tickets and at what a session may do with them
     #[command(subcommand)]
     Ticket(ticket::Command),
+    /// Find out why a server, or a service behind it, cannot be reached as you
+    Doctor(doctor::Arguments),
     /// Turn a captured message, fragment or token into readable text
     Decode(decode::Arguments),
     /// Run a script here with the embedded PowerShell (pwsh -File)
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Login(arguments) => login::run(&arguments),
         Command::Ticket(command) => ticket::run(&command),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Decode(arguments) => decode::run(&arguments),
         Command::Shell(arguments) => shell::run(&arguments),
         Command::Host(arguments) => host::run(&arguments),
