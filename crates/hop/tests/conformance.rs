@@ -59,6 +59,20 @@ fn cases_that_were_equal_stay_equal() {
     assert!(lost.is_empty(), "these cases were equal before and differ now: {lost:#?}");
 }
 
+/// The manual says as many as the list has.
+#[test]
+fn the_manual_tells_the_numbers() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let list = fs::read_to_string(root.join("tests/conformance/equal.txt")).unwrap();
+    let manual = fs::read_to_string(root.join("docs/conformance.md")).unwrap();
+    for folder in FOLDERS {
+        let equal = list.lines().filter(|line| line.starts_with(&format!("{folder}/"))).count();
+        let all = cases(&root.join("tests/conformance").join(folder)).len();
+        let row = manual.lines().find(|line| line.starts_with(&format!("| {folder} |"))).unwrap();
+        assert!(row.ends_with(&format!("| {equal} | {all} |")), "{row}: expected {equal} of {all}");
+    }
+}
+
 fn cases(folder: &Path) -> Vec<PathBuf> {
     let mut cases: Vec<PathBuf> = fs::read_dir(folder)
         .unwrap()
