@@ -830,6 +830,14 @@ impl Callbacks for Runspace {
         }))
     }
 
+    fn object_text(&mut self, value: &Value) -> Option<Result<String, Error>> {
+        self.class_text(value)
+    }
+
+    fn object_equals(&mut self, left: &Value, right: &Value) -> Option<bool> {
+        self.class_equals(left, right)
+    }
+
     fn output_field_separator(&mut self) -> String {
         match self.get_variable("OFS") {
             Some(v) if !v.is_null() => convert::to_text(&v),

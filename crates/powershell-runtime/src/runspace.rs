@@ -59,6 +59,8 @@ pub struct Frame {
     pub source: Arc<Source>,
     /// Its parameters are bound like a cmdlet's.
     pub advanced: bool,
+    /// Set for methods of classes: only `return` gives a value.
+    pub(crate) method: Option<Arc<crate::classes::MethodFrame>>,
 }
 
 /// What changes from command to command while things run inside each other.

@@ -89,6 +89,10 @@ fn type_property(kind: &TypeRef, name: &str) -> Option<Value> {
         )),
         "isinterface" | "isabstract" => Value::Bool(false),
         "ispublic" | "isserializable" => Value::Bool(true),
+        "basetype" if matches!(kind.kind(), TypeKind::Class(..)) => match kind.kind() {
+            TypeKind::Class(base, _) => Value::Type(base.clone()),
+            _ => Value::Null,
+        },
         "basetype" => match crate::value::type_hierarchy(kind).get(1) {
             Some(base) => Value::Type(TypeRef::named(base)),
             None => Value::Null,

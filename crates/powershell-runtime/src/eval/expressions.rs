@@ -160,6 +160,12 @@ impl Runspace {
         if let Some(result) = self.engine_method(&target_value, &text, &values) {
             return result;
         }
+        // `([Base]$this).Method()` calls the base class's own method.
+        if let Some(type_ref) = self.static_cast_of(target)
+            && let Some(result) = self.base_method(&target_value, &type_ref, &text, &values)
+        {
+            return result;
+        }
         self.call_method(&target_value, &text, &values).map_err(Flow::Error)
     }
 

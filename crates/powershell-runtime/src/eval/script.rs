@@ -340,6 +340,7 @@ impl Runspace {
             name: if name.is_empty() { "<ScriptBlock>".to_string() } else { name.to_string() },
             source: block.ast.source.clone(),
             advanced: false,
+            method: None,
         });
         let mut state = State {
             scope,
@@ -363,6 +364,7 @@ impl Runspace {
                 name: state.frame.name.clone(),
                 source: state.frame.source.clone(),
                 advanced: true,
+                method: None,
             };
             state.frame = Arc::new(frame);
             self.state = state.clone();
@@ -548,7 +550,10 @@ impl Runspace {
         let saved = std::mem::replace(&mut self.state, run.state.clone());
         let propagate = saved.propagate;
         self.state.propagate = propagate;
-        let result = self.exec_block(&part.body, out);
+        let result = match self.define_types(&part.body) {
+            Ok(()) => self.exec_block(&part.body, out),
+            Err(flow) => Err(flow),
+        };
         self.state = saved;
         self.leave_call();
         match result {
@@ -687,6 +692,7 @@ impl Runspace {
             name: "<ScriptBlock>".to_string(),
             source: script.ast.source.clone(),
             advanced: false,
+            method: None,
         };
         self.state.frame = Arc::new(frame);
         if let Some(m) = &script.module

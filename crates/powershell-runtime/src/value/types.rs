@@ -25,6 +25,8 @@ pub enum TypeKind {
     Generic(Arc<str>, Vec<TypeRef>),
     /// An enumeration.
     Enum(Arc<EnumType>),
+    /// A class that a script defines: its base type and interfaces.
+    Class(TypeRef, Vec<TypeRef>),
 }
 
 /// An assembly-qualified name needs the assembly; nearly every type named in a generic argument is from this one.
@@ -70,6 +72,11 @@ impl TypeRef {
     /// The type of an enumeration.
     pub fn of_enum(kind: &Arc<EnumType>) -> Self {
         Self::new(kind.name().to_owned(), TypeKind::Enum(Arc::clone(kind)))
+    }
+
+    /// The type of a class that a script defines.
+    pub fn class(name: &str, base: Self, interfaces: Vec<Self>) -> Self {
+        Self::new(name.to_owned(), TypeKind::Class(base, interfaces))
     }
 
     /// The shape of the type.
@@ -160,6 +167,10 @@ fn last_part(name: &str) -> &str {
 }
 
 fn implements(kind: &TypeRef, interface: &str) -> bool {
+    if let TypeKind::Class(base, interfaces) = kind.kind() {
+        return interfaces.iter().any(|i| i.full_name() == interface || implements(i, interface))
+            || implements(base, interface);
+    }
     let name = kind.full_name();
     let definition = match kind.kind() {
         TypeKind::Generic(definition, _) => definition,
@@ -329,6 +340,7 @@ pub fn type_hierarchy(kind: &TypeRef) -> Vec<Arc<str>> {
             push(&mut names, &["System.ValueType", "System.Object"]);
         }
         TypeKind::Generic(..) => push(&mut names, &["System.Object"]),
+        TypeKind::Class(base, _) => names.extend(type_hierarchy(base)),
         TypeKind::Named => {
             let mut current = kind.full_name().to_owned();
             while let Some(base) = base_type_name(&current) {
