@@ -21,9 +21,14 @@ pub(super) fn about(client: &Entry, part: &EncTicketPart) -> Result<Pac, Error> 
 pub(super) fn of_tgt(request: &TicketRequest, database: &dyn Database) -> Result<Option<Pac>, Refusal> {
     let altered =
         Refusal::new(ErrorCode::KRB_AP_ERR_MODIFIED, "the ticket-granting ticket's pac was altered");
-    let realm = &request.tgt_server.realm;
-    let krbtgt = database.lookup(&Principal::krbtgt(realm.clone(), realm)).ok_or(altered)?;
-    let keys: Vec<&EncryptionKey> = krbtgt.keys.iter().map(|key| &key.key).collect();
+    let (from, [_, realm]) = (&request.tgt_server.realm, &request.tgt_server.components[..]) else {
+        return Err(altered);
+    };
+    let entry = database.lookup(&request.tgt_server).ok_or(altered)?;
+    let keys: Vec<&EncryptionKey> = entry.keys.iter().map(|key| &key.key).collect();
+    if from != realm {
+        return of_other_realm(&request.tgt, realm, &keys);
+    }
     let tgt = &request.tgt;
     let mut opened = keys.iter().map(|server| Pac::open(tgt, false, server, &keys));
     let pac = opened.find_map(Result::ok).ok_or(altered)?;
@@ -35,6 +40,22 @@ pub(super) fn of_tgt(request: &TicketRequest, database: &dyn Database) -> Result
             Some(client) => about(&client, tgt).map(Some).map_err(|_| altered),
             None => Ok(None),
         },
+    }
+}
+
+/// The PAC of a ticket-granting ticket from a realm that we trust: signed with the key between the two.
+fn of_other_realm(tgt: &EncTicketPart, realm: &str, keys: &[&EncryptionKey]) -> Result<Option<Pac>, Refusal> {
+    let altered =
+        Refusal::new(ErrorCode::KRB_AP_ERR_MODIFIED, "the ticket-granting ticket's pac was altered");
+    let pac = keys.iter().find_map(|key| Pac::open_foreign(tgt, key).ok()).ok_or(altered)?;
+    let Some(pac) = pac else { return Ok(None) };
+    if !pac.is_about(&tgt.client, tgt.auth_time) {
+        return Err(altered);
+    }
+    match pac.names_domain(realm) {
+        // Only we say who is who here.
+        true => Err(Refusal::new(ErrorCode::KDC_ERR_POLICY, "identities of this realm, from another")),
+        false => Ok(Some(pac)),
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rand_core::CryptoRng;
 
 use super::delegation::{self, InNameOf, PacSource};
-use super::{Database, Entry, EntryFlags, EntryKey, Policy, Refusal, certify, whole_seconds};
+use super::{Database, Entry, EntryFlags, EntryKey, Policy, Refusal, certify, transit, whole_seconds};
 use crate::pac;
 use crate::{
     AuthorizationData, Credential, EncTicketPart, EncryptionKey, EncryptionType, Error, ErrorCode,
@@ -104,11 +104,15 @@ impl TicketSource for Issuer {
         let (start, mut end, mut renew) = self.times(request, &server, now)?;
         let mut subject = Subject {
             client: request.client.clone(),
-            transited_type: tgt.transited_type,
+            transited_type: transit::DOMAIN_X500_COMPRESS,
             transited: tgt.transited.clone(),
             auth_time: tgt.auth_time,
             authorization_data: tgt.authorization_data.clone(),
         };
+        let (from, here) = (&request.tgt_server.realm, &server.principal.realm);
+        if from != here {
+            subject.transited = transit::through(tgt, from, here, database)?;
+        }
         let mut source = None;
         if let Some(in_name_of) = &request.in_name_of {
             let named = delegation::allowed(request, in_name_of, &server, database, now)?;
@@ -189,6 +193,7 @@ impl Issuer {
 fn find_service(request: &TicketRequest, database: &dyn Database) -> Result<Entry, Refusal> {
     let entry = database
         .lookup(&request.server)
+        .or_else(|| refer(request, database))
         .ok_or(Refusal::new(ErrorCode::KDC_ERR_S_PRINCIPAL_UNKNOWN, "server not found"))?;
     if entry.flags.contains(EntryFlags::LOCKED) {
         return Err(Refusal::new(ErrorCode::KDC_ERR_SERVICE_REVOKED, "the service is locked"));
@@ -203,6 +208,17 @@ fn find_service(request: &TicketRequest, database: &dyn Database) -> Result<Entr
         }
         _ => Ok(entry),
     }
+}
+
+/// The ticket-granting service of another realm, for a client that wants to go there or asks for one that is there.
+fn refer(request: &TicketRequest, database: &dyn Database) -> Option<Entry> {
+    let (server, here) = (&request.server, &request.server.realm);
+    let there = match &server.components[..] {
+        [_, realm] if server.is_krbtgt() => realm.clone(),
+        _ if request.options.contains(KdcOptions::CANONICALIZE) => database.realm_of(server)?,
+        _ => return None,
+    };
+    (there != *here).then(|| transit::next_hop(&there, here, database)).flatten()
 }
 
 /// What was asked for, as far as the ticket-granting ticket allows: a wish that it does not allow is refused.

@@ -116,10 +116,11 @@ impl Kdc {
         })
     }
 
-    /// Opens a ticket-granting ticket of this realm.
+    /// Opens a ticket-granting ticket for this realm: its own, or one from a realm that it trusts.
     fn open(&self, ticket: &Ticket) -> Result<EncTicketPart, Failure> {
-        let not_us = Refusal::new(ErrorCode::KRB_AP_ERR_NOT_US, "not a ticket-granting ticket of this realm");
-        if !ticket.server.is_local_krbtgt() || ticket.server.realm != self.realm {
+        let not_us =
+            Refusal::new(ErrorCode::KRB_AP_ERR_NOT_US, "not a ticket-granting ticket for this realm");
+        if ticket.server.components != ["krbtgt", &self.realm] {
             return Err(not_us.into());
         }
         let entry = self.database.lookup(&ticket.server).ok_or(not_us)?;
@@ -178,7 +179,13 @@ impl Kdc {
     ) -> Result<EncryptionKey, Failure> {
         let missing = Refusal::new(ErrorCode::KDC_ERR_BADOPTION, "no second ticket");
         let second = body.additional_tickets.as_ref().and_then(|tickets| tickets.first()).ok_or(missing)?;
-        let second = self.open(&Ticket::from_asn1(second)?)?;
+        let second = Ticket::from_asn1(second)?;
+        if !second.server.is_local_krbtgt() {
+            return Err(
+                Refusal::new(ErrorCode::KDC_ERR_POLICY, "the second ticket is another realm's").into()
+            );
+        }
+        let second = self.open(&second)?;
         second.check_times(now, self.policy.clock_skew)?;
         match second.client == *server {
             true => Ok(second.session_key),

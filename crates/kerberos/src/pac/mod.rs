@@ -157,12 +157,11 @@ impl Pac {
         server: &EncryptionKey,
         kdc: &[&EncryptionKey],
     ) -> Result<Option<Self>, Error> {
-        let Some(bytes) = find(&part.authorization_data)? else { return Ok(None) };
-        let pac = Self::parse(&bytes)?;
+        let Some(pac) = Self::open_foreign(part, server)? else { return Ok(None) };
+        let bytes = find(&part.authorization_data)?.unwrap_or_default();
         let missing = Error::Integrity(WHAT);
-        let signature = |kind| pac.get(kind).filter(|s| s.len() > 4).ok_or(missing.clone());
+        let signature = |kind| pac.signature(kind);
         let (by_server, by_kdc) = (signature(kind::SERVER_CHECKSUM)?, signature(kind::KDC_CHECKSUM)?);
-        verify(&[server], &blanked(&bytes, &[kind::SERVER_CHECKSUM, kind::KDC_CHECKSUM])?, by_server)?;
         // Over the server's signature without its type, and without what may follow it.
         let length = server.checksum_key(CHECKSUM)?.length();
         let signed = by_server.get(4..4 + length).ok_or(missing.clone())?;
@@ -175,6 +174,26 @@ impl Pac {
             verify(kdc, unsigned.to_der()?.expose(), signature(kind::TICKET_CHECKSUM)?)?;
         }
         Ok(Some(pac))
+    }
+
+    /// The PAC in a ticket, after a check of the signature that was made with the server's key: all that can be
+    /// checked of another realm's.
+    pub(crate) fn open_foreign(part: &EncTicketPart, server: &EncryptionKey) -> Result<Option<Self>, Error> {
+        let Some(bytes) = find(&part.authorization_data)? else { return Ok(None) };
+        let pac = Self::parse(&bytes)?;
+        let unsigned = blanked(&bytes, &[kind::SERVER_CHECKSUM, kind::KDC_CHECKSUM])?;
+        verify(&[server], &unsigned, pac.signature(kind::SERVER_CHECKSUM)?)?;
+        Ok(Some(pac))
+    }
+
+    /// Whether any security identifier in it is one of this realm's.
+    pub(crate) fn names_domain(&self, realm: &str) -> bool {
+        let domain = logon_info::domain(realm);
+        self.buffers.iter().any(|(_, data)| data.windows(domain.len()).any(|window| window == domain))
+    }
+
+    fn signature(&self, kind: u32) -> Result<&[u8], Error> {
+        self.get(kind).filter(|signature| signature.len() > 4).ok_or(Error::Integrity(WHAT))
     }
 }
 
