@@ -11,9 +11,9 @@
 
 pub mod body;
 pub mod client;
-
 pub mod fragment;
-
+#[doc(hidden)]
+pub mod fuzz;
 pub mod keys;
 pub mod message;
 pub mod server;
