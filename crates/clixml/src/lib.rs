@@ -8,6 +8,7 @@
 //! document with the root `Objs`, as files hold it ([`parse::document`], [`write::document`]).
 #![forbid(unsafe_code)]
 
+pub mod describe;
 #[doc(hidden)]
 pub mod fuzz;
 mod number;

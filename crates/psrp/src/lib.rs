@@ -11,6 +11,7 @@
 
 pub mod body;
 pub mod client;
+pub mod describe;
 pub mod fragment;
 #[doc(hidden)]
 pub mod fuzz;
