@@ -50,7 +50,7 @@ fn one(bytes: &[u8], log: &mut Log, out: &mut String) {
 fn request(envelope: &Envelope<Operation>, log: &mut Log, out: &mut String) {
     let (name, detail): (&str, String) = match &envelope.body {
         Operation::Identify => ("Identify", String::new()),
-        Operation::Create(create) => ("Create", format!("{:?}", create.name)),
+        Operation::Create(create) => ("Create", create.name.clone().unwrap_or_default()),
         Operation::Command(line) => ("Command", format!("{} {}", line.command, line.arguments.len())),
         Operation::Send(_) => ("Send", String::new()),
         Operation::Receive { streams, .. } => ("Receive", streams.join(" ")),
