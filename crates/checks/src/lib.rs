@@ -32,7 +32,7 @@ targets! {
     "delegation" hop_delegation::fuzz { "reason" fuzz_reason, "session_report" fuzz_session_report }
     "kerberos" hop_kerberos::fuzz {
         "ccache" fuzz_ccache, "keytab" fuzz_keytab, "krb5_conf" fuzz_krb5_conf, "kdc_request" fuzz_kdc_request,
-        "pac" fuzz_pac, "s4u_padata" fuzz_s4u_padata
+        "pac" fuzz_pac, "s4u_padata" fuzz_s4u_padata, "transited" fuzz_transited
     }
     "kerberos-io" hop_kerberos_io::fuzz { "kcm_answer" fuzz_kcm_answer, "keyring_payload" fuzz_keyring_payload }
     "wsman" hop_wsman::fuzz { "request" fuzz_request, "response" fuzz_response }

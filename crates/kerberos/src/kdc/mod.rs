@@ -10,7 +10,7 @@ mod database;
 mod delegation;
 mod issue;
 mod ticket_granting;
-mod transit;
+pub(crate) mod transit;
 
 use std::time::{Duration, SystemTime};
 
