@@ -11,12 +11,14 @@ const MAX_REALMS: usize = 32;
 const MAX_LIST: usize = 4096;
 const WHAT: &str = "TransitedEncoding";
 
-/// The list of realms for a ticket of this realm, by a ticket-granting ticket from another.
+/// The list of realms for a ticket of this realm, for a client of that realm, by a ticket-granting ticket from
+/// another.
 ///
 /// # Errors
 /// A [`Refusal`] if the way is not one that tickets may take.
 pub(super) fn through(
     tgt: &EncTicketPart,
+    client: &str,
     from: &str,
     realm: &str,
     database: &dyn Database,
@@ -25,7 +27,6 @@ pub(super) fn through(
         return Err(Refusal::new(ErrorCode::KDC_ERR_TRTYPE_NOSUPP, "unknown form of transited realms"));
     }
     let refused = Refusal::new(ErrorCode::KDC_ERR_PATH_NOT_ACCEPTED, "tickets may not come by this way");
-    let client = &tgt.client.realm;
     // Nobody else can say who our own users are.
     if client == realm {
         return Err(refused);
