@@ -36,7 +36,7 @@ targets! {
         "ccache" fuzz_ccache, "gss_checksum" fuzz_gss_checksum, "gss_token" fuzz_gss_token, "message" fuzz_message,
         "principal" fuzz_principal, "keytab" fuzz_keytab, "krb5_conf" fuzz_krb5_conf, "kdc_request" fuzz_kdc_request,
         "kdc_proxy" fuzz_kdc_proxy,
-        "pac" fuzz_pac, "s4u_padata" fuzz_s4u_padata
+        "pac" fuzz_pac, "s4u_padata" fuzz_s4u_padata, "transited" fuzz_transited
     }
     "kerberos-io" hop_kerberos_io::fuzz { "kcm_answer" fuzz_kcm_answer, "keyring_payload" fuzz_keyring_payload }
     "powershell-syntax" hop_powershell_syntax::fuzz { "script" fuzz_script }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use common::{PASSWORD, Realm, mit_is_installed, principal, succeeded};
 use hop_kerberos::Principal;
 use hop_kerberos::kdc::Entry;
-use hop_kerberos_io::{KdcClient, Proof, TgtOptions};
+use hop_kerberos_io::{Error, KdcClient, Proof, TgtOptions};
 
 const THEIRS: &str = "MIT.TEST";
 const SECRET: &str = "Between-2026";
@@ -130,4 +130,32 @@ async fn clients_of_either_get_tickets_in_the_others_realm() {
     let own = client.get_tgt(&front, Proof::Keytab(&keytab), &options).await.unwrap();
     let ticket = client.s4u2proxy(&own, &evidence, &back).await.unwrap();
     assert_eq!(ticket.client, bob);
+
+    // a service of theirs: our user by S4U2Self there and back, and for that one, as for one who showed a ticket,
+    // at a service of ours that allows it
+    let theirs = Principal::service(THEIRS, "HTTP", "web.mit.test");
+    let (ccache, keytab) = (realm.path("web"), realm.path("mit.keytab"));
+    let keytab_name = keytab.to_str().unwrap();
+    let name = theirs.to_string();
+    succeeded(&realm.run("kinit", &["-f", "-k", "-t", keytab_name, &name], &ccache, "").await);
+    succeeded(&realm.run("kvno", &["-I", "alice@HOP.TEST", "-k", keytab_name, &name], &ccache, "").await);
+    let keys = hop_kerberos_io::load_keytab(&keytab).unwrap();
+    let own = client.get_tgt(&theirs, Proof::Keytab(&keys), &options).await.unwrap();
+    let mut cache = client.get_tgt(&principal("alice"), proof, &options).await.unwrap();
+    let evidence = client.service_ticket(&mut cache, &theirs).await.unwrap();
+    let refused = client.s4u2proxy(&own, &evidence, &back).await;
+    assert!(matches!(refused, Err(Error::DelegationRefused { .. })), "{refused:?}");
+    realm.database.lock().unwrap().get_mut(&back).unwrap().allowed_to_act = vec![theirs.clone()];
+    // (our own users are not believed to be ours from abroad)
+    let refused = client.s4u2proxy(&own, &evidence, &back).await;
+    assert!(refused.is_err(), "{refused:?}");
+    let mut cache = client.get_tgt(&bob, proof, &options).await.unwrap();
+    let evidence = client.service_ticket(&mut cache, &theirs).await.unwrap();
+    assert_eq!(client.s4u2proxy(&own, &evidence, &back).await.unwrap().client, bob);
+    // MIT's client goes by referral only where it does not know the host's realm; its KDC still does
+    let file = realm.path("krb5.conf");
+    let text = std::fs::read_to_string(&file).unwrap().replace(" .hop.test = HOP.TEST\n", "");
+    std::fs::write(file, text).unwrap();
+    let arguments = ["-k", keytab_name, "-I", "bob@MIT.TEST", "-P", "-S", "HTTP", "serverb.hop.test"];
+    succeeded(&realm.run("kvno", &arguments, &ccache, "").await);
 }

@@ -15,7 +15,7 @@ use crate::kdc::{Entry, Kdc, MemoryDatabase, Policy};
 use crate::keytab::Keytab;
 use crate::{KdcError, Principal, asn1, proxy};
 
-pub use delegation::{fuzz_pac, fuzz_s4u_padata};
+pub use delegation::{fuzz_pac, fuzz_s4u_padata, fuzz_transited};
 pub use messages::{fuzz_gss_checksum, fuzz_gss_token, fuzz_message, fuzz_principal};
 
 /// A credential cache is written again to the same bytes.

@@ -76,3 +76,8 @@ fn pac() {
 fn s4u_padata() {
     run("s4u_padata", fuzz::fuzz_s4u_padata);
 }
+
+#[test]
+fn transited() {
+    run("transited", fuzz::fuzz_transited);
+}

@@ -197,11 +197,137 @@ fn another_realms_services_act_for_nobody_here() {
     refused(two.ask(&there, options), unknown, words);
     let alice = two.tgt("alice");
     let shown = two.ask(&alice, TgsOptions::new(service(&two))).unwrap();
-    refused(two.ask(&there, TgsOptions::s4u2proxy(&shown, service(&two))), unknown, words);
-    // nor can anybody have a ticket for another realm in a user's name
+    let words = "the evidence was not made for this service to come here with";
+    let bad = ErrorCode::KDC_ERR_BADOPTION;
+    refused(two.ask(&there, TgsOptions::s4u2proxy(&shown, service(&two))), bad, words);
+    // nor can anybody have a ticket-granting ticket in a user's name by asking for it
     two.add(Entry::trust("TWO.TEST", "ONE.TEST", &"x".into()).unwrap().with(EntryFlags::OK_AS_DELEGATE));
     let own = two.tgt("HTTP/two.test");
     let options = TgsOptions::s4u2proxy(&shown, Principal::krbtgt("TWO.TEST", "ONE.TEST"));
     let words = "no ticket-granting ticket in another name";
     refused(two.ask(&own, options), ErrorCode::KDC_ERR_POLICY, words);
+}
+
+/// Both realms trust each other and know each other's hosts.
+fn friends() -> (Realm, Realm) {
+    let (one, two) = (realm("ONE.TEST"), realm("TWO.TEST"));
+    trust(&one, &two);
+    trust(&two, &one);
+    one.database.lock().unwrap().refer("two.test", "TWO.TEST");
+    two.database.lock().unwrap().refer("one.test", "ONE.TEST");
+    (one, two)
+}
+
+#[test]
+fn a_service_learns_of_a_user_of_another_realm() {
+    let (mut one, mut two) = friends();
+    let (front, alice) = (service(&one), two.principal("alice"));
+    let tgt = one.tgt("HTTP/one.test");
+    let there = cross(&mut one, &tgt, &two).unwrap();
+    let back = |two: &mut Realm, user: &Principal| {
+        let asked = Principal { realm: "TWO.TEST".to_owned(), ..front.clone() };
+        match two.outcome(&there, TgsOptions::s4u2self(user.clone(), asked))? {
+            TgsOutcome::Referral { tgt, .. } => Ok(tgt),
+            other => panic!("{other:?}"),
+        }
+    };
+    let home = back(&mut two, &alice).unwrap();
+    assert_eq!(home.client, front);
+    let own = one.ask(&home, TgsOptions::s4u2self(alice.clone(), front.clone())).unwrap();
+    assert_eq!((&own.client, one.open(&own).client), (&alice, alice.clone()));
+    assert!(own.flags.contains(TicketFlags::FORWARDABLE));
+    // it is evidence
+    let mut target = one.entry("HTTP/one.test");
+    (target.principal, target.allowed_to_act) = (one.principal("HTTP/target"), vec![front.clone()]);
+    one.add(target);
+    let options = TgsOptions::s4u2proxy(&own, one.principal("HTTP/target"));
+    assert_eq!(one.ask(&tgt, options).unwrap().client, alice);
+
+    // whom the user's realm did not vouch for, and what is no ticket of the service's own
+    let code = ErrorCode::KRB_AP_ERR_BADMATCH;
+    let words = "another user's realm spoke for another user";
+    let bobby = two.principal("bobby");
+    refused(one.ask(&home, TgsOptions::s4u2self(bobby.clone(), front.clone())), code, words);
+    let path = ErrorCode::KDC_ERR_PATH_NOT_ACCEPTED;
+    let words = "tickets may not come by this way";
+    for user in [one.principal("alice"), Principal::new("THREE.TEST", &["alice"])] {
+        refused(one.ask(&home, TgsOptions::s4u2self(user, front.clone())), path, words);
+    }
+    refused(one.ask(&home, TgsOptions::new(front.clone())), path, words);
+    refused(back(&mut two, &bobby), ErrorCode::KDC_ERR_C_PRINCIPAL_UNKNOWN, "client not found");
+    let modified = ErrorCode::KRB_AP_ERR_MODIFIED;
+    let words = "the ticket-granting ticket's pac was altered";
+    let plain = two.forge(&home, |part| part.authorization_data.clear());
+    refused(one.ask(&plain, TgsOptions::s4u2self(alice.clone(), front.clone())), modified, words);
+    let other = one.tgt("alice");
+    let other = cross(&mut one, &other, &two).unwrap();
+    let elsewhere = one.principal("HTTP/one.test");
+    let asked = Principal { realm: "TWO.TEST".to_owned(), ..elsewhere };
+    let TgsOutcome::Referral { tgt: theirs, .. } =
+        two.outcome(&other, TgsOptions::s4u2self(alice.clone(), asked)).unwrap()
+    else {
+        panic!("no referral")
+    };
+    let words = "a service gets such tickets for itself only";
+    refused(one.ask(&theirs, TgsOptions::s4u2self(alice.clone(), front.clone())), code, words);
+    // an account that cannot be delegated
+    two.add(two.entry("alice").with(EntryFlags::DISALLOW_FORWARDABLE));
+    let home = back(&mut two, &alice).unwrap();
+    assert!(!home.flags.contains(TicketFlags::FORWARDABLE));
+    let own = one.ask(&home, TgsOptions::s4u2self(alice, front)).unwrap();
+    assert!(!own.flags.contains(TicketFlags::FORWARDABLE));
+}
+
+#[test]
+fn a_target_lets_a_service_of_another_realm_act() {
+    let (mut one, mut two) = friends();
+    let (front, target) = (service(&one), service(&two));
+    let own = one.tgt("HTTP/one.test");
+    let user = one.tgt("alice");
+    let shown = one.ask(&user, TgsOptions::new(front.clone())).unwrap();
+    let asked = Principal { realm: "ONE.TEST".to_owned(), ..target.clone() };
+    let refer = |one: &mut Realm, shown: &Credential| match one
+        .outcome(&own, TgsOptions::s4u2proxy(shown, asked.clone()))?
+    {
+        TgsOutcome::Referral { tgt, .. } => Ok(Credential { client: one.principal("alice"), ..tgt }),
+        other => panic!("{other:?}"),
+    };
+    let evidence = refer(&mut one, &shown).unwrap();
+    let there = cross(&mut one, &own, &two).unwrap();
+    let bad = ErrorCode::KDC_ERR_BADOPTION;
+    let words = "not allowed to delegate to this service";
+    refused(two.ask(&there, TgsOptions::s4u2proxy(&evidence, target.clone())), bad, words);
+    let allow = |two: &Realm| {
+        let mut entry = two.entry("HTTP/two.test");
+        entry.allowed_to_act = vec![front.clone()];
+        two.add(entry);
+    };
+    allow(&two);
+    let ticket = two.ask(&there, TgsOptions::s4u2proxy(&evidence, target.clone())).unwrap();
+    assert_eq!(two.open(&ticket).client, one.principal("alice"));
+
+    // the ticket in the user's name is good for nothing else
+    let modified = ErrorCode::KRB_AP_ERR_MODIFIED;
+    let altered = "the ticket-granting ticket's pac was altered";
+    let as_own = Credential { client: front.clone(), ..evidence.clone() };
+    refused(two.ask(&as_own, TgsOptions::new(target.clone())), modified, altered);
+    refused(two.ask(&as_own, TgsOptions::s4u2proxy(&evidence, target.clone())), modified, altered);
+    // nor the service's own in a user's name
+    refused(two.ask(&there, TgsOptions::s4u2proxy(&there, target.clone())), modified, altered);
+    // not at another target, not by another service
+    let mut other = two.entry("HTTP/two.test");
+    other.principal = two.principal("HTTP/other");
+    two.add(other);
+    let words = "the evidence was made for another service";
+    refused(two.ask(&there, TgsOptions::s4u2proxy(&evidence, two.principal("HTTP/other"))), bad, words);
+    let alices = cross(&mut one, &user, &two).unwrap();
+    let words = "the evidence was not made for this service to come here with";
+    refused(two.ask(&alices, TgsOptions::s4u2proxy(&evidence, target.clone())), bad, words);
+    // not if the account cannot be delegated, or its ticket says that it cannot
+    one.add(one.entry("alice").with(EntryFlags::DISALLOW_FORWARDABLE));
+    refused(refer(&mut one, &shown), bad, "the account cannot be delegated");
+    let forged = one.forge(&evidence, |part| part.flags -= TicketFlags::FORWARDABLE);
+    let forged = Credential { client: one.principal("alice"), ..forged };
+    let words = "the evidence is not forwardable";
+    refused(two.ask(&there, TgsOptions::s4u2proxy(&forged, target)), bad, words);
 }

@@ -1,6 +1,7 @@
-//! PACs, and what requests in another's name carry.
+//! PACs, what requests in another's name carry, and the ways that tickets come.
 
 use super::messages::{asn1_round_trip, round_trip};
+use crate::kdc::transit;
 use crate::pac::{DelegationInfo, LogonInfo, Pac, kind};
 use crate::s4u::{ForUser, PacOptions, UserId, X509User};
 use crate::{EncTicketPart, EncryptionKey, EncryptionType, KdcError, Principal, asn1};
@@ -35,6 +36,12 @@ pub fn fuzz_s4u_padata(data: &[u8]) {
         let _ = X509User::open(data, 7, &key);
         let _ = X509User::open_answer(data, 7, &key);
     }
+}
+
+/// Lists of transited realms: written in full, they read the same between any two realms.
+pub fn fuzz_transited(data: &[u8]) {
+    let read = |d: &[u8]| transit::decode(d, "A.HOP.TEST", "B.HOP.TEST").ok();
+    round_trip(data, read, |realms| Some(transit::encode(realms)));
 }
 
 /// The key that what is in the corpus was made with.

@@ -9,7 +9,7 @@ use super::delegation::{InNameOf, user};
 use super::{Failure, Kdc, Refusal, TicketRequest, Wanted, whole_seconds};
 use crate::asn1::{self, pa};
 use crate::crypto::KeyUsage;
-use crate::s4u::X509User;
+use crate::s4u::{PacOptions, X509User};
 use crate::{
     Credential, EncTicketPart, EncryptedData, EncryptionKey, EncryptionType, Error, ErrorCode, KdcOptions,
     Principal, Ticket,
@@ -117,7 +117,7 @@ impl Kdc {
     }
 
     /// Opens a ticket-granting ticket for this realm: its own, or one from a realm that it trusts.
-    fn open(&self, ticket: &Ticket) -> Result<EncTicketPart, Failure> {
+    pub(super) fn open(&self, ticket: &Ticket) -> Result<EncTicketPart, Failure> {
         let not_us =
             Refusal::new(ErrorCode::KRB_AP_ERR_NOT_US, "not a ticket-granting ticket for this realm");
         if ticket.server.components != ["krbtgt", &self.realm] {
@@ -204,13 +204,17 @@ impl Wanted {
         now: SystemTime,
         rng: &mut dyn CryptoRng,
     ) -> Result<Vec<u8>, Error> {
-        let part = reply_part(ticket, self.nonce, whole_seconds(now));
+        let mut part = reply_part(ticket, self.nonce, whole_seconds(now));
+        if matches!(&self.request.in_name_of, Some(InNameOf::Evidence(evidence)) if evidence.resource_based) {
+            // So that a client knows that a referral is one in the user's name ([MS-SFU] 3.1.5.2.2).
+            part.encrypted_pa_data = Some(vec![PacOptions::resource_based()?]);
+        }
         let sealed = asn1::encode("EncTGSRepPart", &asn1::EncTgsRepPart(part))?;
         let cipher =
             self.reply_key.encrypt(self.reply_usage, hop_secret::SecretBytes::new(sealed).expose(), rng)?;
         let sealed = EncryptedData { etype: self.reply_key.etype, kvno: None, cipher };
         let padata = match &self.user_id {
-            Some(id) => Some(vec![X509User::answer(id.clone(), &ticket.client, &self.reply_key)?]),
+            Some(id) => Some(vec![X509User::answer(id.clone(), self.request.user(ticket), &self.reply_key)?]),
             None => None,
         };
         let reply = asn1::KdcRep {

@@ -11,12 +11,14 @@ const MAX_REALMS: usize = 32;
 const MAX_LIST: usize = 4096;
 const WHAT: &str = "TransitedEncoding";
 
-/// The list of realms for a ticket of this realm, by a ticket-granting ticket from another.
+/// The list of realms for a ticket of this realm, for a client of that realm, by a ticket-granting ticket from
+/// another.
 ///
 /// # Errors
 /// A [`Refusal`] if the way is not one that tickets may take.
 pub(super) fn through(
     tgt: &EncTicketPart,
+    client: &str,
     from: &str,
     realm: &str,
     database: &dyn Database,
@@ -25,7 +27,6 @@ pub(super) fn through(
         return Err(Refusal::new(ErrorCode::KDC_ERR_TRTYPE_NOSUPP, "unknown form of transited realms"));
     }
     let refused = Refusal::new(ErrorCode::KDC_ERR_PATH_NOT_ACCEPTED, "tickets may not come by this way");
-    let client = &tgt.client.realm;
     // Nobody else can say who our own users are.
     if client == realm {
         return Err(refused);
@@ -56,13 +57,16 @@ fn way(other: &str, realm: &str, database: &dyn Database) -> Vec<String> {
 }
 
 /// Reads a list of realms between a client's realm and a service's, abbreviated by any of the rules.
-pub(super) fn decode(contents: &[u8], client: &str, server: &str) -> Result<Vec<String>, Error> {
+pub(crate) fn decode(contents: &[u8], client: &str, server: &str) -> Result<Vec<String>, Error> {
     if contents.len() > MAX_LIST {
         return Err(Error::Limit { what: "bytes of transited realms", limit: MAX_LIST });
     }
     let text = std::str::from_utf8(contents).map_err(|_| malformed(WHAT, "it is not UTF-8"))?;
     if text.is_empty() {
         return Ok(Vec::new());
+    }
+    if text.contains('\0') {
+        return Err(malformed(WHAT, "it holds a NUL"));
     }
     let mut realms: Vec<String> = Vec::new();
     let mut previous = String::new();
@@ -74,10 +78,12 @@ pub(super) fn decode(contents: &[u8], client: &str, server: &str) -> Result<Vec<
             gap = true;
             continue;
         }
-        let realm = match field {
-            _ if field.ends_with('.') && !previous.is_empty() => format!("{field}{previous}"),
-            _ if field.starts_with('/') && !previous.is_empty() => format!("{previous}{field}"),
-            _ => field.strip_prefix(' ').unwrap_or(field).to_owned(),
+        let realm = match field.strip_prefix(' ') {
+            Some("") => return Err(malformed(WHAT, "a realm without a name")),
+            Some(alone) => alone.to_owned(),
+            None if field.ends_with('.') && !previous.is_empty() => format!("{field}{previous}"),
+            None if field.starts_with('/') && !previous.is_empty() => format!("{previous}{field}"),
+            None => field.clone(),
         };
         if std::mem::take(&mut gap) {
             let from = if index == 1 || realms.is_empty() { client } else { &previous };
@@ -102,11 +108,11 @@ pub(super) fn decode(contents: &[u8], client: &str, server: &str) -> Result<Vec<
 }
 
 /// Writes a list of realms, in full.
-pub(super) fn encode(realms: &[String]) -> Vec<u8> {
+pub(crate) fn encode(realms: &[String]) -> Vec<u8> {
     let quote = |realm: &String| {
         let mut out = String::new();
         // Not to be taken for an abbreviation.
-        if realm.starts_with(['/', ' ']) {
+        if realm.starts_with(['/', ' ']) || realm.ends_with('.') {
             out.push(' ');
         }
         for c in realm.chars() {
@@ -147,7 +153,6 @@ fn split(text: &str) -> Result<Vec<String>, Error> {
                 continue;
             }
             '\\' => chars.next().ok_or_else(|| malformed(WHAT, "it ends in a backslash"))?,
-            '\0' => return Err(malformed(WHAT, "it holds a NUL")),
             c => c,
         };
         if let Some(field) = fields.last_mut() {
@@ -188,7 +193,7 @@ mod tests {
 
     #[test]
     fn lists_are_written_so_that_they_read_the_same() {
-        for realms in [&[][..], &["A.TEST"], &["A,B", r"C\D"], &["/COM", "/HP"], &[" X", "Y"]] {
+        for realms in [&[][..], &["A.TEST"], &["A,B", r"C\D"], &["/COM", "/HP"], &[" X", "Y.", "Z."]] {
             let realms: Vec<String> = realms.iter().map(|r| (*r).to_owned()).collect();
             assert_eq!(decode(&encode(&realms), "P", "Q").unwrap(), realms);
         }

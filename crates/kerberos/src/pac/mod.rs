@@ -49,7 +49,7 @@ impl Pac {
     pub(crate) fn new(info: &LogonInfo, client: &Principal, auth_time: SystemTime) -> Result<Self, Error> {
         let mut pac = Self::default();
         pac.set(kind::LOGON_INFO, info.encode()?);
-        pac.set(kind::CLIENT_INFO, client_info(client, auth_time)?);
+        pac.set_client(&client.components.join("/"), auth_time)?;
         Ok(pac)
     }
 
@@ -113,8 +113,28 @@ impl Pac {
 
     /// Whether it is about this client, who authenticated at this time ([MS-PAC] 2.7).
     pub(crate) fn is_about(&self, client: &Principal, auth_time: SystemTime) -> bool {
-        let expected = client_info(client, auth_time).ok();
+        self.is_named(&client.components.join("/"), auth_time)
+    }
+
+    /// Whether it has this name in it, and this time.
+    pub(crate) fn is_named(&self, name: &str, auth_time: SystemTime) -> bool {
+        let expected = client_info(name, auth_time).ok();
         expected.is_some_and(|expected| self.get(kind::CLIENT_INFO) == Some(&expected))
+    }
+
+    /// Puts another name into it.
+    pub(crate) fn set_client(&mut self, name: &str, auth_time: SystemTime) -> Result<(), Error> {
+        self.set(kind::CLIENT_INFO, client_info(name, auth_time)?);
+        Ok(())
+    }
+
+    /// The client that it names together with a realm ([`full_name`]).
+    pub(crate) fn far_client(&self, auth_time: SystemTime) -> Option<Principal> {
+        let units = self.get(kind::CLIENT_INFO)?.get(10..)?.chunks_exact(2);
+        let units: Vec<u16> = units.filter_map(|c| c.first_chunk()).map(|c| u16::from_le_bytes(*c)).collect();
+        let name = String::from_utf16(&units).ok()?;
+        let client = Principal::parse(&name, None).ok()?;
+        (full_name(&client) == name && self.is_named(&name, auth_time)).then_some(client)
     }
 
     /// Signs it and puts it first into the ticket's authorization data, in place of whatever was there
@@ -242,9 +262,14 @@ fn blanked(bytes: &[u8], kinds: &[u32]) -> Result<Vec<u8>, Error> {
     Ok(out)
 }
 
+/// A name with its realm, as it stands in a PAC that goes between realms in a service's hand.
+pub(crate) fn full_name(client: &Principal) -> String {
+    format!("{}@{}", client.components.join("/"), client.realm)
+}
+
 /// PAC_CLIENT_INFO ([MS-PAC] 2.7): when the client authenticated, and its name.
-fn client_info(client: &Principal, auth_time: SystemTime) -> Result<Vec<u8>, Error> {
-    let name: Vec<u8> = client.components.join("/").encode_utf16().flat_map(u16::to_le_bytes).collect();
+fn client_info(name: &str, auth_time: SystemTime) -> Result<Vec<u8>, Error> {
+    let name: Vec<u8> = name.encode_utf16().flat_map(u16::to_le_bytes).collect();
     let length = u16::try_from(name.len()).map_err(|_| malformed(WHAT, "the client's name is too long"))?;
     let mut info = filetime(auth_time).to_le_bytes().to_vec();
     info.extend(length.to_le_bytes());
