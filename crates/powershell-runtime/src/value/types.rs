@@ -33,7 +33,7 @@ pub enum TypeKind {
 const CORE_LIBRARY: &str =
     "System.Private.CoreLib, Version=10.0.0.0, Culture=neutral, PublicKeyToken=7cec85d7bea7798e";
 const AUTOMATION: &str =
-    "System.Management.Automation, Version=7.6.5.500, Culture=neutral, PublicKeyToken=31bf3856ad364e35";
+    "System.Management.Automation, Version=7.6.0.500, Culture=neutral, PublicKeyToken=31bf3856ad364e35";
 
 static OBJECT: LazyLock<TypeRef> = LazyLock::new(|| TypeRef::new("System.Object".into(), TypeKind::Named));
 
