@@ -6,6 +6,7 @@ pub mod console;
 mod data;
 mod engine;
 mod files;
+mod nettypes;
 mod objects;
 mod output;
 pub mod platform;
@@ -35,5 +36,6 @@ pub fn command_table() -> CommandTable {
 pub fn runspace(host: Box<dyn Host>, platform: Arc<dyn Platform>) -> Runspace {
     let mut runspace = Runspace::new(host, platform, command_table());
     clixml::provide(&mut runspace);
+    nettypes::provide(&mut runspace);
     runspace
 }
