@@ -72,7 +72,7 @@ impl RemoteHost {
                 "System.Management.Automation.Host.HostException",
                 "HostFunctionNotImplemented",
                 ErrorCategory::NotImplemented,
-                message.to_owned(),
+                message,
             )
         };
         if current.host.ui_null {

@@ -95,7 +95,7 @@ pub fn serve(
         match message {
             Incoming::Line(line) => server.session.handle_line(&line, &mut rng),
             Incoming::End => server.session.handle_end(),
-            Incoming::Engine(message) => server.from_engine(message),
+            Incoming::Engine(message) => server.take_from_engine(message),
         }
         server.events();
         while let Some(line) = server.session.poll_line() {
@@ -227,7 +227,7 @@ impl Server {
         self.session.pool.finish(id, PipelineStateInfo { state: PipelineState::Stopped, error });
     }
 
-    fn from_engine(&mut self, message: FromEngine) {
+    fn take_from_engine(&mut self, message: FromEngine) {
         let pool = &mut self.session.pool;
         match message {
             FromEngine::Output(id, value) => {
@@ -387,7 +387,7 @@ fn run_engine(
                         ("ConfigurationName", Value::string("")),
                     ],
                 );
-                let _ = runspace.set_variable("PSSenderInfo", info);
+                runspace.set_variable("PSSenderInfo", info);
             }
             ToEngine::Reset => {}
             ToEngine::Run(job) => {

@@ -329,7 +329,7 @@ fn serialize(value: &Value, depth: i64, runspace: &mut Runspace) -> Result<Value
         plain => plain,
     };
     let depth = usize::try_from(depth).unwrap_or(usize::MAX);
-    write(&[value.clone()], depth, runspace).map(Value::from)
+    write(std::slice::from_ref(value), depth, runspace).map(Value::from)
 }
 
 fn deserialize(text: &Value) -> Result<Vec<Value>, Error> {

@@ -6,6 +6,7 @@ pub mod console;
 mod data;
 mod engine;
 mod files;
+mod modules;
 mod nettypes;
 mod objects;
 mod output;
@@ -28,6 +29,7 @@ pub fn command_table() -> CommandTable {
     files::register(&mut table);
     clixml::register(&mut table);
     data::register(&mut table);
+    modules::register(&mut table);
     system::register(&mut table);
     table
 }

@@ -702,7 +702,7 @@ impl Cmdlet for CompareObject {
         let difference = std::mem::take(&mut self.difference);
         let properties = context.items("Property");
         let fold = !context.switch("CaseSensitive");
-        let mut keys = |items: &[Value], context: &mut CmdletContext<'_>| -> Run<Vec<Vec<Value>>> {
+        let keys = |items: &[Value], context: &mut CmdletContext<'_>| -> Run<Vec<Vec<Value>>> {
             items
                 .iter()
                 .map(|item| {

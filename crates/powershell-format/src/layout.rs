@@ -381,7 +381,7 @@ pub fn wide_lines(cells: &[String], columns: usize, width: usize) -> Vec<String>
                     text,
                     each.saturating_sub(1),
                     Align::Left,
-                    last && !text.is_empty() || (last && columns == 1),
+                    last && (!text.is_empty() || columns == 1),
                 ));
                 if !last {
                     line.push(' ');

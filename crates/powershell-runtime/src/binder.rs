@@ -18,7 +18,6 @@ pub(crate) struct Declared<'a> {
     /// Common parameters exist, surplus arguments are errors.
     pub advanced: bool,
     pub should_process: bool,
-    pub positional: bool,
 }
 
 /// The outcome of binding command-line arguments.
@@ -597,14 +596,7 @@ impl Runspace {
             }
             Value::Array(a) if p.type_ref.element().is_some() => {
                 if a.is_empty() && !p.allow_empty_collection {
-                    let what = if p.type_ref.full_name().starts_with("System.String")
-                        || p.type_ref.full_name().starts_with("System.Object")
-                    {
-                        "an empty array"
-                    } else {
-                        "an empty array"
-                    };
-                    return fail("ParameterArgumentValidationErrorEmptyArrayNotAllowed", what);
+                    return fail("ParameterArgumentValidationErrorEmptyArrayNotAllowed", "an empty array");
                 }
                 if !p.allow_empty_string
                     && p.type_ref.full_name() == "System.String[]"
@@ -743,7 +735,7 @@ impl Runspace {
                         vec![input.clone()]
                     };
                     for value in candidates {
-                        if !coerce && !(self.has_type(&value, &p.type_ref) || !p.typed) {
+                        if !coerce && p.typed && !self.has_type(&value, &p.type_ref) {
                             continue;
                         }
                         match self.bind_value(p, value) {

@@ -451,25 +451,15 @@ impl Runspace {
                 let outer = self.outer_of_closure();
                 let scope = crate::scope::Scope::inside(&outer, true, Some(module.clone()));
                 // The variables of the running scope are copied.
-                let cells: Vec<_> = {
-                    let mut all: Vec<(String, Value)> = Vec::new();
-                    let mut current = Some(self.state.scope.clone());
-                    while let Some(s) = current {
-                        if Arc::ptr_eq(&s, &self.global) {
-                            break;
-                        }
-                        for (k, c) in &s.data().variables {
-                            if !all.iter().any(|(n, _)| n == k) {
-                                all.push((k.clone(), c.get()));
-                            }
-                        }
-                        if s.is_script {
-                            break;
-                        }
-                        // Only the innermost scope with its parameters counts.
-                        break;
+                let cells: Vec<(String, Value)> = {
+                    // Only the innermost scope with its parameters counts.
+                    let running = self.state.scope.clone();
+                    if Arc::ptr_eq(&running, &self.global) {
+                        Vec::new()
+                    } else {
+                        let data = running.data();
+                        data.variables.iter().map(|(k, c)| (k.clone(), c.get())).collect()
                     }
-                    all
                 };
                 for (name, value) in cells {
                     if !matches!(

@@ -283,8 +283,8 @@ impl Runspace {
             Arc::from("System.Management.Automation.InformationRecord"),
             Arc::from("System.Object"),
         ]);
-        let text_method = Value::native(crate::session::InformationRecord { object: Arc::new(object), text });
-        text_method
+
+        Value::native(crate::session::InformationRecord { object: Arc::new(object), text })
     }
 }
 

@@ -7,7 +7,7 @@ use hop_powershell_runtime::command::{Cmdlet, CmdletInfo, CommandTable, Paramete
 use hop_powershell_runtime::context::CmdletContext;
 use hop_powershell_runtime::flow::{Flow, Run};
 use hop_powershell_runtime::members;
-use hop_powershell_runtime::value::{Error, ErrorCategory, MemberType, PsObject, Value};
+use hop_powershell_runtime::value::{Error, ErrorCategory, PsObject, Value};
 
 use super::UTILITY;
 use crate::files::{self, Encoding, encoding_parameter};

@@ -232,7 +232,7 @@ impl Writer<'_> {
                 _ => None,
             };
             match escaped {
-                Some(known) if !known.is_empty() && !(c == '"' && self.escape == Escape::Html) => {
+                Some(known) if !(known.is_empty() || c == '"' && self.escape == Escape::Html) => {
                     out.push_str(&known);
                 }
                 Some(_) => {

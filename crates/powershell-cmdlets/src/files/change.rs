@@ -397,9 +397,7 @@ impl RemoveItem {
                 "RemoveFileSystemItemUnAuthorizedAccess",
                 ErrorCategory::PermissionDenied,
                 Value::string(path),
-                format!(
-                    "You do not have sufficient access rights to perform this operation or the item is hidden, system, or read only."
-                ),
+                "You do not have sufficient access rights to perform this operation or the item is hidden, system, or read only.",
             );
         }
         let removed = if folder { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
@@ -459,7 +457,7 @@ impl Transfer {
         let folder = from.is_container();
         let mut target = to.path.clone();
         let into = Path::new(&target).is_dir();
-        if into && (self.copy || from.path != target) && !(folder && !self.copy && from.path == target) {
+        if into && (self.copy || from.path != target) {
             target = format!("{}/{}", target.trim_end_matches('/'), file_name(&from.path));
         }
         if folder && Path::new(&to.path).is_file() {
@@ -474,7 +472,7 @@ impl Transfer {
         let kind = if folder { "Directory" } else { "File" };
         let verb = if self.copy { "Copy" } else { "Move" };
         // What the message names is the destination as it was given.
-        let shown = if into && !folder || into && !self.copy { &target } else { &to.path };
+        let shown = if into && !(folder && self.copy) { &target } else { &to.path };
         let message = format!("Item: {} Destination: {shown}", from.path);
         if !context.should_process(&message, &format!("{verb} {kind}"))? {
             return Ok(());
@@ -595,7 +593,7 @@ impl Transfer {
             context.error(Arc::clone(error.record()))?;
             return Ok(false);
         }
-        if Path::new(target).exists() && !(force && !from.is_container()) {
+        if (!force || from.is_container()) && Path::new(target).exists() {
             let message = if from.is_container() {
                 format!(
                     "Cannot create '{target}' because a file or directory with the same name already exists."

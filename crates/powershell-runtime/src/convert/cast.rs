@@ -150,7 +150,7 @@ pub fn convert_to(value: &Value, target: &TypeRef, engine: &mut dyn Callbacks) -
         "System.Management.Automation.ScriptBlock" => match value.base() {
             Value::Null | Value::Empty => Ok(Value::Null),
             Value::String(_) => engine
-                .static_invoke(target, "Create", &[value.clone()])
+                .static_invoke(target, "Create", std::slice::from_ref(value))
                 .unwrap_or_else(|| Err(no_conversion(value, target))),
             _ => Err(no_conversion(value, target)),
         },
@@ -376,7 +376,7 @@ pub fn enum_from(value: &Value, kind: &Arc<EnumType>) -> Result<Value, Error> {
     match value.base() {
         Value::Enum(own, n) if own.name() == kind.name() => Ok(Value::Enum(Arc::clone(kind), *n)),
         Value::String(text) => from_names(value, text.split(','), kind, &target, &number),
-        Value::Array(items) if items.len() > 0 => {
+        Value::Array(items) if !items.is_empty() => {
             let names: Vec<String> = items.to_vec().iter().map(to_text).collect();
             from_names(value, names.iter().map(String::as_str), kind, &target, &number)
         }

@@ -124,7 +124,7 @@ fn record_property(record: &Arc<ErrorRecord>, name: &str) -> Option<Value> {
             None => Value::Null,
         },
         "invocationinfo" => record.invocation.get().map_or(Value::Null, invocation_value),
-        "scriptstacktrace" => record.stack_trace.get().map_or(Value::Null, |s| Value::string(s)),
+        "scriptstacktrace" => record.stack_trace.get().map_or(Value::Null, Value::string),
         "pipelineiterationinfo" => Value::array(Vec::new()),
         "psmessagedetails" => Value::Null,
         _ => return None,

@@ -212,7 +212,6 @@ pub(crate) fn declared_of(info: &CmdletInfo) -> Declared<'_> {
         default_set: info.default_set,
         advanced: true,
         should_process: info.should_process,
-        positional: true,
     }
 }
 

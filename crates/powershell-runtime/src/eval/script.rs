@@ -374,7 +374,6 @@ impl Runspace {
             default_set: metadata.default_set.as_deref(),
             advanced: metadata.advanced,
             should_process: metadata.should_process,
-            positional: metadata.positional,
         };
         // Arguments are converted in the caller's scope.
         self.state.scope = caller.scope.clone();
@@ -594,7 +593,6 @@ impl Runspace {
                 default_set: metadata.default_set.as_deref(),
                 advanced: true,
                 should_process: metadata.should_process,
-                positional: true,
             };
             match self.bind_pipeline(&declared, &run.bound, &call.open_sets, value) {
                 Ok((found, set)) => {

@@ -396,7 +396,7 @@ impl Runspace {
                 }
                 let record = ErrorRecord::new(
                     exception.clone(),
-                    &exception.message().to_string(),
+                    exception.message().as_ref(),
                     ErrorCategory::OperationStopped,
                     Value::Null,
                 );

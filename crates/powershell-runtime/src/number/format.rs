@@ -92,7 +92,7 @@ impl Digits {
 fn group(whole: &str) -> String {
     let mut text = String::new();
     for (i, c) in whole.chars().enumerate() {
-        if i > 0 && (whole.len() - i) % 3 == 0 {
+        if i > 0 && (whole.len() - i).is_multiple_of(3) {
             text.push(',');
         }
         text.push(c);
@@ -619,7 +619,7 @@ fn emit(digits: &Digits, list: &[Piece], negative: bool) -> String {
     let push_whole = |text: &mut String, count: usize, written: &mut usize| {
         for _ in 0..count {
             if let Some(c) = whole.get(*written) {
-                if l.grouping && *written > 0 && (total - *written) % 3 == 0 {
+                if l.grouping && *written > 0 && (total - *written).is_multiple_of(3) {
                     text.push(',');
                 }
                 text.push(*c);

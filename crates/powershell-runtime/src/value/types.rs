@@ -208,8 +208,7 @@ fn implements(kind: &TypeRef, interface: &str) -> bool {
         "System.Collections.IDictionary" => dictionary,
         "System.IComparable" | "System.IConvertible" | "System.IFormattable" => {
             let plain = base_type_name(name) == Some("System.ValueType") && name != "System.Guid";
-            (plain && interface != "System.IFormattable")
-                || (name == "System.String" && interface != "System.IFormattable")
+            ((plain || name == "System.String") && interface != "System.IFormattable")
                 || (plain && name != "System.Boolean" && name != "System.Char")
         }
         "System.ICloneable" => list || dictionary || name == "System.String",

@@ -312,7 +312,7 @@ impl Parser<'_> {
             }
             if !only_arguments && is_dash(c) {
                 let next = self.peek_nth(1);
-                if next.is_some_and(is_dash) && self.peek_nth(2).is_none_or(|c| ends_word(c)) {
+                if next.is_some_and(is_dash) && self.peek_nth(2).is_none_or(ends_word) {
                     let at = self.pos;
                     self.bump();
                     self.bump();
@@ -552,7 +552,7 @@ impl Parser<'_> {
                 }
             }
         }
-        if self.pos == start || parts.is_empty() && self.pos == start {
+        if self.pos == start {
             return Ok(None);
         }
         Ok(Some(parts.finish(self.since(start), Quote::Bare)))

@@ -79,7 +79,7 @@ impl Parser<'_> {
                 sigil,
             )));
         }
-        if !is_variable_name(after) && !(after == ':' && self.peek_nth(2).is_some_and(is_variable_name)) {
+        if !(is_variable_name(after) || after == ':' && self.peek_nth(2).is_some_and(is_variable_name)) {
             return Ok(None);
         }
         self.pos += 1;
@@ -400,10 +400,6 @@ impl Parts {
             }
             _ => {}
         }
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.parts.is_empty() && self.text.is_empty()
     }
 
     pub(crate) fn finish(mut self, span: Span, quote: Quote) -> Expr {
