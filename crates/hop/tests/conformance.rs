@@ -6,7 +6,6 @@
 //!
 //! `UPDATE_RATCHET=1` adds newly equal cases to `equal.txt` (and drops none), `SHOW=FOLDER/NAME` prints what one case
 //! gave, `FOLDERS=a,b` limits the run.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests may panic")]
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -59,17 +58,16 @@ fn cases_that_were_equal_stay_equal() {
     assert!(lost.is_empty(), "these cases were equal before and differ now: {lost:#?}");
 }
 
-/// The manual says as many as the list has.
 #[test]
-fn the_manual_tells_the_numbers() {
+fn the_document_has_the_ratchets_numbers() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let list = fs::read_to_string(root.join("tests/conformance/equal.txt")).unwrap();
-    let manual = fs::read_to_string(root.join("docs/conformance.md")).unwrap();
+    let document = fs::read_to_string(root.join("docs/conformance.md")).unwrap();
+    let ratchet = fs::read_to_string(root.join("tests/conformance/equal.txt")).unwrap();
     for folder in FOLDERS {
-        let equal = list.lines().filter(|line| line.starts_with(&format!("{folder}/"))).count();
+        let equal = ratchet.lines().filter(|name| name.starts_with(&format!("{folder}/"))).count();
         let all = cases(&root.join("tests/conformance").join(folder)).len();
-        let row = manual.lines().find(|line| line.starts_with(&format!("| {folder} |"))).unwrap();
-        assert!(row.ends_with(&format!("| {equal} | {all} |")), "{row}: expected {equal} of {all}");
+        let row = format!("| {folder} | {equal} | {all} |");
+        assert!(document.contains(&row), "docs/conformance.md should have the row {row}");
     }
 }
 

@@ -451,16 +451,15 @@ impl Runspace {
                 let outer = self.outer_of_closure();
                 let scope = crate::scope::Scope::inside(&outer, true, Some(module.clone()));
                 // The variables of the running scope are copied.
-                let cells: Vec<_> = {
-                    let mut all: Vec<(String, Value)> = Vec::new();
+                let cells: Vec<(String, Value)> = {
                     // Only the innermost scope with its parameters counts.
-                    let scope = &self.state.scope;
-                    if !Arc::ptr_eq(scope, &self.global) {
-                        all.extend(
-                            scope.data().variables.iter().map(|(name, cell)| (name.clone(), cell.get())),
-                        );
+                    let running = self.state.scope.clone();
+                    if Arc::ptr_eq(&running, &self.global) {
+                        Vec::new()
+                    } else {
+                        let data = running.data();
+                        data.variables.iter().map(|(k, c)| (k.clone(), c.get())).collect()
                     }
-                    all
                 };
                 for (name, value) in cells {
                     if !matches!(

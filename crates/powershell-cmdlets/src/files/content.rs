@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use hop_powershell_runtime::command::{Cmdlet, CmdletInfo, CommandTable, ParameterInfo as P};
 use hop_powershell_runtime::context::CmdletContext;
+use hop_powershell_runtime::convert;
 use hop_powershell_runtime::flow::Run;
-use hop_powershell_runtime::value::{Error, ErrorCategory, PsObject, Value};
+use hop_powershell_runtime::value::{Error, ErrorCategory, PsObject, TypeRef, Value};
 
 use super::encoding::{Encoding, encoding_parameter};
 use super::item::note_place;
@@ -499,6 +500,23 @@ impl Cmdlet for ClearContent {
             }
         }
         Ok(())
+    }
+}
+
+/// The bytes in a value: a byte array, or numbers that fit.
+pub(crate) fn bytes_of(
+    value: &Value,
+    engine: &mut dyn hop_powershell_runtime::value::Callbacks,
+) -> Option<Vec<u8>> {
+    match value.base() {
+        Value::Array(array) if array.as_bytes().is_some() => array.as_bytes(),
+        other => {
+            let array = convert::convert_to(other, &TypeRef::named("System.Byte").array(1), engine).ok()?;
+            match array {
+                Value::Array(array) => array.as_bytes(),
+                _ => None,
+            }
+        }
     }
 }
 

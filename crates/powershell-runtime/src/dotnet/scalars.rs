@@ -22,6 +22,7 @@ pub(super) fn property(
             "majorrevision" | "minorrevision" => -1,
             _ => return None,
         }),
+        Value::Guid(guid) if name == "guid" => Value::from(guid.to_string()),
         Value::Enum(kind, n) if name == "value__" => kind.number_value(*n),
         Value::Type(kind) => type_property(kind, name)?,
         Value::Exception(exception) => match name {

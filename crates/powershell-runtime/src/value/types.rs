@@ -33,7 +33,7 @@ pub enum TypeKind {
 const CORE_LIBRARY: &str =
     "System.Private.CoreLib, Version=10.0.0.0, Culture=neutral, PublicKeyToken=7cec85d7bea7798e";
 const AUTOMATION: &str =
-    "System.Management.Automation, Version=7.6.5.500, Culture=neutral, PublicKeyToken=31bf3856ad364e35";
+    "System.Management.Automation, Version=7.6.0.500, Culture=neutral, PublicKeyToken=31bf3856ad364e35";
 
 static OBJECT: LazyLock<TypeRef> = LazyLock::new(|| TypeRef::new("System.Object".into(), TypeKind::Named));
 
@@ -208,10 +208,8 @@ fn implements(kind: &TypeRef, interface: &str) -> bool {
         "System.Collections.IDictionary" => dictionary,
         "System.IComparable" | "System.IConvertible" | "System.IFormattable" => {
             let plain = base_type_name(name) == Some("System.ValueType") && name != "System.Guid";
-            match interface {
-                "System.IFormattable" => plain && name != "System.Boolean" && name != "System.Char",
-                _ => plain || name == "System.String",
-            }
+            ((plain || name == "System.String") && interface != "System.IFormattable")
+                || (plain && name != "System.Boolean" && name != "System.Char")
         }
         "System.ICloneable" => list || dictionary || name == "System.String",
         "System.IDisposable" => name.starts_with("System.IO.") && name.ends_with("Stream"),
