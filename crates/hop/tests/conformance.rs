@@ -6,6 +6,7 @@
 //!
 //! `UPDATE_RATCHET=1` adds newly equal cases to `equal.txt` (and drops none), `SHOW=FOLDER/NAME` prints what one case
 //! gave, `FOLDERS=a,b` limits the run.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests may panic")]
 
 use std::collections::BTreeSet;
 use std::fs;
