@@ -64,6 +64,20 @@ fn two_realms() {
     let local = two.ask(&there, TgsOptions::new(Principal::krbtgt("TWO.TEST", "TWO.TEST"))).unwrap();
     assert_eq!(two.ask(&local, TgsOptions::new(front)).unwrap().client, one.principal("alice"));
 
+    // trust can be suspended, at either end
+    let locked = |realm: &Realm, flags| {
+        let trust = Entry::trust("ONE.TEST", "TWO.TEST", &"Between-2026".into()).unwrap();
+        realm.add(trust.with(flags));
+    };
+    locked(&two, EntryFlags::LOCKED);
+    let revoked = ErrorCode::KDC_ERR_TGT_REVOKED;
+    let words = "tickets from there are not accepted any more";
+    refused(two.ask(&there, TgsOptions::new(service(&two))), revoked, words);
+    locked(&two, EntryFlags::empty());
+    locked(&one, EntryFlags::LOCKED);
+    refused(cross(&mut one, &tgt, &two), ErrorCode::KDC_ERR_SERVICE_REVOKED, "the service is locked");
+    locked(&one, EntryFlags::empty());
+
     // trust one way is no trust the other way
     let tgt = two.tgt("alice");
     let unknown = ErrorCode::KDC_ERR_S_PRINCIPAL_UNKNOWN;

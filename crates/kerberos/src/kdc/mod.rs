@@ -269,6 +269,3 @@ fn whole_seconds(time: SystemTime) -> SystemTime {
     let fraction = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.subsec_nanos());
     time - Duration::from_nanos(fraction.into())
 }
-
-#[cfg(test)]
-mod tests;

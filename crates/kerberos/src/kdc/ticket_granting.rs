@@ -6,7 +6,7 @@ use rand_core::CryptoRng;
 
 use super::authentication::apart;
 use super::delegation::{InNameOf, user};
-use super::{Failure, Kdc, Refusal, TicketRequest, Wanted, whole_seconds};
+use super::{EntryFlags, Failure, Kdc, Refusal, TicketRequest, Wanted, whole_seconds};
 use crate::asn1::{self, pa};
 use crate::crypto::KeyUsage;
 use crate::s4u::{PacOptions, X509User};
@@ -124,6 +124,10 @@ impl Kdc {
             return Err(not_us.into());
         }
         let entry = self.database.lookup(&ticket.server).ok_or(not_us)?;
+        if entry.flags.contains(EntryFlags::LOCKED) {
+            let code = ErrorCode::KDC_ERR_TGT_REVOKED;
+            return Err(Refusal::new(code, "tickets from there are not accepted any more").into());
+        }
         let key = entry.key(ticket.enc_part.etype, ticket.enc_part.kvno).ok_or(Refusal::new(
             ErrorCode::KRB_AP_ERR_BADKEYVER,
             "no such key of the ticket-granting service",

@@ -64,7 +64,7 @@ impl Pac {
         if count > MAX_BUFFERS {
             return Err(Error::Limit { what: "buffers in a PAC", limit: MAX_BUFFERS });
         }
-        let mut pac = Self::default();
+        let (mut pac, mut total) = (Self::default(), 0_usize);
         for index in 0..count {
             let header = 8 + 16 * index;
             let field = |at| word(header + at).ok_or_else(|| wrong("it is cut short"));
@@ -74,6 +74,10 @@ impl Pac {
             let data = data.ok_or_else(|| wrong("a buffer lies outside of it"))?;
             if pac.get(kind).is_some() {
                 return Err(wrong("two buffers of one kind"));
+            }
+            total = total.saturating_add(size);
+            if total > bytes.len().saturating_sub(8 + 16 * count) {
+                return Err(wrong("buffers overlap"));
             }
             pac.buffers.push((kind, data.to_vec()));
         }
