@@ -454,12 +454,12 @@ impl Runspace {
                 let cells: Vec<(String, Value)> = {
                     // Only the innermost scope with its parameters counts.
                     let running = self.state.scope.clone();
-                    if Arc::ptr_eq(&running, &self.global) {
-                        Vec::new()
-                    } else {
-                        let data = running.data();
-                        data.variables.iter().map(|(k, c)| (k.clone(), c.get())).collect()
-                    }
+                    let data = running.data();
+                    data.variables
+                        .iter()
+                        .filter(|(_, c)| c.with(|v| !v.options.constant && !v.options.all_scope))
+                        .map(|(k, c)| (k.clone(), c.get()))
+                        .collect()
                 };
                 for (name, value) in cells {
                     if !matches!(
