@@ -268,6 +268,10 @@ impl Runspace {
 
     pub(crate) fn get_member(&mut self, target: &Value, name: &str) -> Result<Value, Error> {
         if target.is_null() {
+            // Nothing has a count of its own: none.
+            if name.eq_ignore_ascii_case("count") || name.eq_ignore_ascii_case("length") {
+                return Ok(Value::Int32(0));
+            }
             if self.strict_mode() >= 2 {
                 return Err(missing_property(name));
             }
@@ -840,8 +844,7 @@ impl Callbacks for Runspace {
     fn output_field_separator(&mut self) -> String {
         match self.get_variable("OFS") {
             Some(v) if !v.is_null() => convert::to_text(&v),
-            Some(_) => String::new(),
-            None => " ".to_owned(),
+            _ => " ".to_owned(),
         }
     }
 
