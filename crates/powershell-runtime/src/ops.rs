@@ -268,6 +268,10 @@ impl Runspace {
 
     pub(crate) fn get_member(&mut self, target: &Value, name: &str) -> Result<Value, Error> {
         if target.is_null() {
+            // Nothing has a count of its own: none.
+            if name.eq_ignore_ascii_case("count") || name.eq_ignore_ascii_case("length") {
+                return Ok(Value::Int32(0));
+            }
             if self.strict_mode() >= 2 {
                 return Err(missing_property(name));
             }
@@ -454,12 +458,12 @@ impl Runspace {
                 let cells: Vec<(String, Value)> = {
                     // Only the innermost scope with its parameters counts.
                     let running = self.state.scope.clone();
-                    if Arc::ptr_eq(&running, &self.global) {
-                        Vec::new()
-                    } else {
-                        let data = running.data();
-                        data.variables.iter().map(|(k, c)| (k.clone(), c.get())).collect()
-                    }
+                    let data = running.data();
+                    data.variables
+                        .iter()
+                        .filter(|(_, c)| c.with(|v| !v.options.constant && !v.options.all_scope))
+                        .map(|(k, c)| (k.clone(), c.get()))
+                        .collect()
                 };
                 for (name, value) in cells {
                     if !matches!(
@@ -840,8 +844,7 @@ impl Callbacks for Runspace {
     fn output_field_separator(&mut self) -> String {
         match self.get_variable("OFS") {
             Some(v) if !v.is_null() => convert::to_text(&v),
-            Some(_) => String::new(),
-            None => " ".to_owned(),
+            _ => " ".to_owned(),
         }
     }
 

@@ -382,14 +382,6 @@ pub(crate) fn make_writable(path: &str) {
 }
 
 impl Cmdlet for WriteContent {
-    fn begin(&mut self, context: &mut CmdletContext<'_>) -> Run {
-        // Without a path from the pipeline the files are opened before any input comes, so that they are emptied.
-        if context.has("Path") || context.has("LiteralPath") {
-            return self.open(context);
-        }
-        Ok(())
-    }
-
     fn process(&mut self, context: &mut CmdletContext<'_>) -> Run {
         self.open(context)?;
         let encoding = Encoding::of(context)?.unwrap_or(Encoding::Utf8);

@@ -225,11 +225,7 @@ impl Runspace {
                     self.env.remove(name);
                 } else {
                     let text = self.to_text(&value);
-                    if text.is_empty() {
-                        self.env.remove(name);
-                    } else {
-                        self.env.insert(name.to_string(), text);
-                    }
+                    self.env.insert(name.to_string(), text);
                 }
                 Ok(())
             }

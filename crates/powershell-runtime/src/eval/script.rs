@@ -449,7 +449,11 @@ impl Runspace {
                 d.insert_str(name, value.clone());
             }
         }
+        if dotted && block.ast.param_block.is_some() {
+            scope.set("PSBoundParameters", parameters.clone());
+        }
         if !dotted {
+            scope.set("input", Value::array(Vec::new()));
             scope.set("PSBoundParameters", parameters.clone());
             if !metadata.advanced {
                 scope.set("args", Value::array(bound.rest.clone()));
@@ -772,7 +776,7 @@ impl Runspace {
         self.script_end(&mut run, out)
     }
 
-    /// Runs a script file.
+    /// Runs a script file in the running scope, as `-File` does.
     pub fn run_file(
         &mut self,
         path: &str,
@@ -780,8 +784,12 @@ impl Runspace {
         input: Option<Vec<Value>>,
         out: &mut dyn Sink,
     ) -> Run {
-        let call =
-            CommandCall { command: path.to_string(), parameters: args.to_vec(), ..CommandCall::default() };
+        let call = CommandCall {
+            command: path.to_string(),
+            parameters: args.to_vec(),
+            dotted: true,
+            ..CommandCall::default()
+        };
         self.invoke_commands(&[call], input, out)
     }
 }

@@ -429,7 +429,7 @@ fn decimals(op: Op, a: &Value, b: &Value) -> Result<Value, Error> {
         Op::Add => x.checked_add(y),
         Op::Sub => x.checked_sub(y),
         Op::Mul => x.checked_mul(y),
-        Op::Div => x.checked_div(y),
+        Op::Div => x.checked_div(y).map(|d| d.normalize()),
         Op::Rem => x.checked_rem(y),
     };
     result.map(Value::Decimal).ok_or_else(|| {
