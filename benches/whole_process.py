@@ -59,8 +59,10 @@ def main():
     try:
         for line in lab.stdout:
             found = re.match(r"\s+export (\w+)='?([^']*)'?$", line.rstrip("\n"))
-            if found:
+            # The first cache named is alice's.
+            if found and (found[1] != "KRB5CCNAME" or not env.get("LAB")):
                 env[found[1]] = found[2]
+                env["LAB"] = "yes" if found[1] == "KRB5CCNAME" else env.get("LAB", "")
             if "Ctrl+C" in line:
                 break
         hosts = pathlib.Path(env["HOP_HOSTS"]).read_text()

@@ -1,12 +1,12 @@
 """Every way of delegation against real KDCs: one line for each way, KDC and case. Allowed cases end with a real second
-hop, refused ones with the reason. `delegation.py [samba] [mit] [trust]` runs a part."""
+hop, refused ones with the reason. `delegation.py [embedded] [samba] [mit] [trust]` runs a part."""
 from lab import *
 
 missing = have_lab("samba", "smbclient", "kinit", "krb5kdc")
 if missing:
     skip("delegation by real KDCs", missing)
     raise SystemExit(0)
-parts = sys.argv[1:] or ["samba", "mit", "trust"]
+parts = sys.argv[1:] or ["embedded", "samba", "mit", "trust"]
 WHY = f"& '{HOP}' ticket why"
 
 
@@ -43,6 +43,56 @@ def transition(kdc, account, keytab, target, user, realm):
     return at("servera", HOP, "ticket", "get", target, "--for", f"{user}@{realm}", "--keytab", str(keytab),
               "--principal", account)
 
+
+if "embedded" in parts:
+    # `hop lab up`: our own KDC, on loopback.
+    domain = subprocess.Popen([HOP, "lab", "up"], stdout=subprocess.PIPE, text=True)
+    env = dict(os.environ)
+    for line in domain.stdout:
+        words = line.strip().removeprefix("export ").split("=", 1)
+        if line.strip().startswith("export ") and not (words[0] == "KRB5CCNAME" and "KRB5CCNAME" in env and "hop-lab" in env["KRB5CCNAME"]):
+            env[words[0]] = words[1].strip("'")
+        if "Ctrl+C" in line:
+            break
+    folder = pathlib.Path(env["KRB5_CONFIG"]).parent
+
+    def ours(*command, user="alice"):
+        done = subprocess.run([HOP, *command], env={**env, "KRB5CCNAME": f"FILE:{folder}/{user}.ccache"}, text=True,
+                              capture_output=True, timeout=60, stdin=subprocess.DEVNULL)
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    def second(host, *options, user="alice", to="serverb"):
+        script = f"Invoke-Command -ComputerName {to} {{ $env:COMPUTERNAME }}"
+        return ours("run", "-c", host, *options, script, user=user)
+
+    only = ("--delegate", "constrained")
+    cell("forwarded", "embedded", "allowed", second("trusted"), True)
+    cell("forwarded", "embedded", "user sensitive", second("trusted", user="sensitive"), False, "may not be delegated")
+    cell("forwarded", "embedded", "front end not listed", second("servera"), False, "not trusted for delegation")
+    for way, front in (("constrained", "constrained"), ("resource-based", "resource")):
+        cell(way, "embedded", "allowed", second(front, *only), True)
+        cell(way, "embedded", "user sensitive", second(front, *only, user="sensitive"), False, "may not be delegated")
+        cell(way, "embedded", "target not listed", second(front, *only, to="trusted"), False, "HTTP/trusted.hop.test", "not listed")
+        cell(way, "embedded", "front end not listed", second("servera", *only), False, "not listed")
+    get = lambda user, front="transition", to="HTTP/serverb.hop.test": ours(
+        "ticket", "get", to, "--for", user, "--keytab", str(folder / "servera.keytab"),
+        "--principal", f"HTTP/{front}.hop.test@HOP.TEST")
+    for case, r, words in (("user sensitive", get("sensitive"), "not forwardable"),
+                           ("target not listed", get("alice", to="HTTP/trusted.hop.test"), "not listed"),
+                           ("flag missing", get("alice", "constrained"), "protocol transition"),
+                           ("front end not listed", get("alice", "servera"), "not listed")):
+        check(f"{'transition':<24} embedded {case}", r.code != 0 and r.says(words), r.all)
+    r = get("alice")
+    check(f"{'transition':<24} embedded allowed", r.code == 0 and r.says("for alice@HOP.TEST"), r.all)
+    r = ours("doctor", "constrained", "--to", "serverb", *only)
+    check("hop doctor: a second hop that works", r.code == 0 and r.says("the second hop works"), r.all)
+    r = ours("doctor", "servera", "--to", "serverb")
+    check("hop doctor: one that does not, with the conditions and the remedies",
+          r.code == 1 and r.says("not listed", "Set-ADComputer", "--delegate forward"), r.all)
+    r = ours("doctor", "servera", "--to", "cifs/nosuch.hop.test")
+    check("hop doctor: a target that the domain does not know", r.code == 1 and r.says("setspn -S"), r.all)
+    domain.send_signal(2)
+    domain.wait(20)
 
 if "samba" in parts:
     lab("up-samba.sh")
@@ -83,6 +133,11 @@ if "samba" in parts:
     r = any_("alice", who="kcd")
     check("transition               samba    flag missing", r.code != 0 and r.says("protocol transition"), r.all)
     print("skipped: no RBCD in Samba 4.17 - resource-based       samba")
+
+    r = at("client", HOP, "doctor", KCD, "--to", "cifs/serverb.hop.test", cache=alice)
+    check("hop doctor: constrained delegation in a Samba domain", r.code == 0 and r.says("the second hop works"), r.all)
+    r = at("client", HOP, "doctor", "servera.hop.test", "--to", "cifs/serverb.hop.test", cache=alice)
+    check("hop doctor: refused, with Samba's remedies", r.code == 1 and r.says("samba-tool delegation add-service"), r.all)
 
     # --- no ticket on server A that the real KDC would take ---------------------------------------------------------
     slow = ["bash", "-c", f"KRB5CCNAME=FILE:{alice} exec '{HOP}' run -c {KCD} --delegate constrained "

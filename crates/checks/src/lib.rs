@@ -33,10 +33,20 @@ targets! {
     "clixml" hop_clixml::fuzz { "document" fuzz_document, "value" fuzz_value }
     "delegation" hop_delegation::fuzz { "reason" fuzz_reason, "refusals" fuzz_refusals, "session_report" fuzz_session_report }
     "kerberos" hop_kerberos::fuzz {
-        "ccache" fuzz_ccache, "keytab" fuzz_keytab, "krb5_conf" fuzz_krb5_conf, "kdc_request" fuzz_kdc_request,
-        "kdc_proxy" fuzz_kdc_proxy
+        "ccache" fuzz_ccache, "gss_checksum" fuzz_gss_checksum, "gss_token" fuzz_gss_token, "message" fuzz_message,
+        "principal" fuzz_principal, "keytab" fuzz_keytab, "krb5_conf" fuzz_krb5_conf, "kdc_request" fuzz_kdc_request,
+        "kdc_proxy" fuzz_kdc_proxy,
+        "pac" fuzz_pac, "s4u_padata" fuzz_s4u_padata, "transited" fuzz_transited
     }
     "kerberos-io" hop_kerberos_io::fuzz { "kcm_answer" fuzz_kcm_answer, "keyring_payload" fuzz_keyring_payload }
-    "psrp" hop_psrp::fuzz { "describe" fuzz_describe }
+    "powershell-syntax" hop_powershell_syntax::fuzz { "script" fuzz_script }
+    "psrp" hop_psrp::fuzz {
+        "client" fuzz_client, "describe" fuzz_describe, "fragments" fuzz_fragments, "message" fuzz_message,
+        "packets" fuzz_packets, "server" fuzz_server
+    }
+    "server" hop_server::fuzz {
+        "ipc_reply" fuzz_ipc_reply, "ipc_request" fuzz_ipc_request, "ticket_notice" fuzz_ticket_notice,
+        "ticket_order" fuzz_ticket_order
+    }
     "wsman" hop_wsman::fuzz { "request" fuzz_request, "response" fuzz_response }
 }

@@ -10,6 +10,14 @@ use hop_checks::TARGETS;
 
 #[test]
 fn targets_survive_their_corpora_and_mutations_of_them() {
+    // Scripts are parsed on threads with a stack for the depth that the parser allows.
+    let thread = std::thread::Builder::new().stack_size(256 << 20).spawn(run).unwrap();
+    if let Err(panic) = thread.join() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+fn run() {
     let rounds: u64 = std::env::var("HOP_FUZZ_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(200);
     let mut failures = Vec::new();
     // Panics are expected here only where a target is broken; their messages name the input.
@@ -46,7 +54,8 @@ fn no_target_is_missing_from_the_table() {
     let mut missing = Vec::new();
     for entry in fs::read_dir(crates()).unwrap() {
         let folder = entry.unwrap().path();
-        for file in [folder.join("src/fuzz.rs"), folder.join("src/fuzz/mod.rs")] {
+        let inner = fs::read_dir(folder.join("src/fuzz")).into_iter().flatten().map(|e| e.unwrap().path());
+        for file in inner.chain([folder.join("src/fuzz.rs")]) {
             let Ok(text) = fs::read_to_string(&file) else { continue };
             for line in text.lines() {
                 let Some(name) = line.trim().strip_prefix("pub fn fuzz_").and_then(|l| l.split('(').next())

@@ -139,6 +139,13 @@ fn protocol_crates_forbid_unsafe_code_and_take_time_and_randomness_as_arguments(
     assert!(broken.is_empty(), "{broken:#?}");
 }
 
+/// The platform this runs on, as cargo names it.
+fn host() -> String {
+    let out = Command::new("rustc").arg("-vV").output().unwrap();
+    let text = String::from_utf8(out.stdout).unwrap();
+    text.lines().find_map(|line| line.strip_prefix("host: ")).unwrap().to_owned()
+}
+
 struct Graph {
     /// Our crates and their direct dependencies that are ours.
     ours: BTreeMap<String, Vec<String>>,
@@ -150,7 +157,8 @@ struct Graph {
 impl Graph {
     fn load() -> Self {
         let out = Command::new(env!("CARGO"))
-            .args(["metadata", "--format-version", "1", "--offline"])
+            // Without the platform it would want the crates of all others, which nobody may have fetched.
+            .args(["metadata", "--format-version", "1", "--offline", "--filter-platform", &host()])
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .output()
             .unwrap();

@@ -1,7 +1,12 @@
 //! `hop`: PowerShell Remoting done whole, second hop included.
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "doc comments of arguments are help texts, where brackets say optional"
+)]
 
 mod advice;
 mod decode;
+mod doctor;
 mod domain;
 mod host;
 mod lab;
@@ -48,6 +53,8 @@ enum Command {
     /// Look at tickets and at what a session may do with them
     #[command(subcommand)]
     Ticket(ticket::Command),
+    /// Find out why a server, or a service behind it, cannot be reached as you
+    Doctor(doctor::Arguments),
     /// Turn a captured message, fragment or token into readable text
     ///
     /// Takes CLIXML, base64 of PSRP fragments, WS-Management envelopes with or without their HTTP headers, a log of
@@ -74,6 +81,7 @@ fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Login(arguments) => login::run(&arguments),
         Command::Ticket(command) => ticket::run(&command),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Decode(arguments) => decode::run(&arguments),
         Command::Shell(arguments) => shell::run(&arguments),
         Command::Host(arguments) => host::run(&arguments),

@@ -59,6 +59,19 @@ fn cases_that_were_equal_stay_equal() {
     assert!(lost.is_empty(), "these cases were equal before and differ now: {lost:#?}");
 }
 
+#[test]
+fn the_document_has_the_ratchets_numbers() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let document = fs::read_to_string(root.join("docs/conformance.md")).unwrap();
+    let ratchet = fs::read_to_string(root.join("tests/conformance/equal.txt")).unwrap();
+    for folder in FOLDERS {
+        let equal = ratchet.lines().filter(|name| name.starts_with(&format!("{folder}/"))).count();
+        let all = cases(&root.join("tests/conformance").join(folder)).len();
+        let row = format!("| {folder} | {equal} | {all} |");
+        assert!(document.contains(&row), "docs/conformance.md should have the row {row}");
+    }
+}
+
 fn cases(folder: &Path) -> Vec<PathBuf> {
     let mut cases: Vec<PathBuf> = fs::read_dir(folder)
         .unwrap()

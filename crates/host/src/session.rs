@@ -517,6 +517,7 @@ fn command_call(command: &Command, protection: &Protection) -> CommandCall {
         command: command.text.clone(),
         is_script: command.is_script,
         use_local_scope: command.use_local_scope.unwrap_or(false),
+        dotted: false,
         parameters,
         merge_error: merged(merge.error) || all,
         merge_warning: merged(merge.warning),

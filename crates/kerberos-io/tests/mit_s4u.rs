@@ -262,11 +262,11 @@ async fn protocol_transition() {
         matches!(&nobody, Err(Error::UnknownClient { client }) if *client == principal("nobody")),
         "{nobody:?}"
     );
-    let own = client.s4u2self(&front, &principal("sensitive"), &front.principal).await.unwrap();
+    let own = client.s4u2self(&front, &principal("sensitive"), &front.principal, &[]).await.unwrap();
     assert!(!own.flags.contains(TicketFlags::FORWARDABLE));
     refused_with(client.s4u2proxy(&front, &own, &back).await, ErrorCode::KDC_ERR_BADOPTION);
     // a ticket for another service than oneself
-    let other = client.s4u2self(&front, &alice, &back).await;
+    let other = client.s4u2self(&front, &alice, &back, &[]).await;
     assert!(matches!(other, Err(Error::DelegationRefused { .. })), "{other:?}");
 }
 
@@ -280,7 +280,7 @@ async fn resource_based_delegation() {
     let evidence = kdc.evidence("alice", &front.principal).await;
     let ticket = client.s4u2proxy(&front, &evidence, &back).await.unwrap();
     assert_eq!(kdc.accept(&ticket).0, principal("alice"));
-    let own = client.s4u2self(&front, &principal("alice"), &front.principal).await.unwrap();
+    let own = client.s4u2self(&front, &principal("alice"), &front.principal, &[]).await.unwrap();
     let ticket = client.s4u2proxy(&front, &own, &back).await.unwrap();
     assert_eq!(kdc.accept(&ticket).0, principal("alice"));
 
@@ -306,6 +306,6 @@ async fn across_realms() {
     refused_with(other, ErrorCode::KDC_ERR_BADOPTION);
     // the user is in another realm
     let stranger = principal("alice@TWO.TEST");
-    let own = client.s4u2self(&front, &stranger, &front.principal).await.unwrap();
+    let own = client.s4u2self(&front, &stranger, &front.principal, &[]).await.unwrap();
     assert_eq!(kdc.accept(&own).0, stranger);
 }

@@ -1,5 +1,7 @@
 //! MIT's kvno asks our KDC for tickets in users' names.
 
+#![allow(clippy::unwrap_used, reason = "tests may panic")]
+
 mod common;
 
 use common::{Realm, mit_is_installed, principal, succeeded, text};

@@ -1,5 +1,6 @@
 //! Fuzz targets: each decodes what it is given and, where that works, encodes and decodes again.
 
+mod delegation;
 mod messages;
 
 use std::convert::Infallible;
@@ -14,6 +15,7 @@ use crate::kdc::{Entry, Kdc, MemoryDatabase, Policy};
 use crate::keytab::Keytab;
 use crate::{KdcError, Principal, asn1, proxy};
 
+pub use delegation::{fuzz_pac, fuzz_s4u_padata, fuzz_transited};
 pub use messages::{fuzz_gss_checksum, fuzz_gss_token, fuzz_message, fuzz_principal};
 
 /// A credential cache is written again to the same bytes.
@@ -84,8 +86,9 @@ fn realm() -> (Kdc, Entry, Entry) {
     };
     let mut database = MemoryDatabase::new("HOP.TEST", rng).unwrap_or_default();
     let (client, service) = (entry(&["alice"], rng), entry(&["HTTP", "servera.hop.test"], rng));
-    database.insert(client.clone());
-    database.insert(service.clone());
+    let mut back = entry(&["HTTP", "serverb.hop.test"], rng);
+    back.allowed_to_act = vec![service.principal.clone()];
+    [&client, &service, &back].into_iter().for_each(|entry| database.insert(entry.clone()));
     (Kdc::new("HOP.TEST", database, Policy::default()), client, service)
 }
 
@@ -121,32 +124,47 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::Credential;
     use crate::client::{AsExchange, AsOptions, ClientSecret, TgsExchange, TgsOptions, TgsOutcome};
+
+    /// A ticket-granting ticket, and the requests that it took.
+    fn login(kdc: &mut Kdc, client: &Entry, requests: &mut Vec<Vec<u8>>, rng: &mut Sequence) -> Credential {
+        let keys = client.keys.iter().map(|key| key.key.clone()).collect();
+        let options = AsOptions::new(client.principal.clone());
+        let mut machine = AsExchange::new(options, ClientSecret::Keys(keys), now(), rng).unwrap();
+        loop {
+            let request = machine.poll_transmit().unwrap().bytes;
+            let reply = kdc.handle(&request, now(), &mut Sequence(1));
+            requests.push(request);
+            if let Some(outcome) = machine.handle_reply(&reply, now(), rng).unwrap() {
+                return outcome.credential;
+            }
+        }
+    }
 
     /// The requests in the corpus are real ones: made by our client, answered with tickets.
     #[test]
     fn the_corpus_of_requests_leads_to_tickets() {
         let (mut kdc, client, service) = realm();
-        let keys = client.keys.iter().map(|key| key.key.clone()).collect();
         let rng = &mut Sequence(3);
         let mut requests = Vec::new();
-        let options = AsOptions::new(client.principal.clone());
-        let mut machine = AsExchange::new(options, ClientSecret::Keys(keys), now(), rng).unwrap();
-        let tgt = loop {
+        let tgt = login(&mut kdc, &client, &mut requests, rng);
+        let mut ticket = |tgt: &Credential, options, rng: &mut Sequence| {
+            let mut machine = TgsExchange::new(tgt, options, now(), rng).unwrap();
             let request = machine.poll_transmit().unwrap().bytes;
             let reply = kdc.handle(&request, now(), &mut Sequence(1));
             requests.push(request);
-            if let Some(outcome) = machine.handle_reply(&reply, now(), rng).unwrap() {
-                break outcome.credential;
+            match machine.handle_reply(&reply, now()).unwrap() {
+                TgsOutcome::Ticket(ticket) => ticket,
+                other => panic!("{other:?}"),
             }
         };
-        for options in [TgsOptions::new(service.principal), TgsOptions::forward(&tgt)] {
-            let mut machine = TgsExchange::new(&tgt, options, now(), rng).unwrap();
-            let request = machine.poll_transmit().unwrap().bytes;
-            let reply = kdc.handle(&request, now(), &mut Sequence(1));
-            requests.push(request);
-            assert!(matches!(machine.handle_reply(&reply, now()).unwrap(), TgsOutcome::Ticket(_)));
-        }
+        let evidence = ticket(&tgt, TgsOptions::new(service.principal.clone()), rng);
+        ticket(&tgt, TgsOptions::forward(&tgt), rng);
+        let own = login(&mut realm().0, &service, &mut Vec::new(), rng);
+        ticket(&own, TgsOptions::s4u2self(client.principal, service.principal.clone()), rng);
+        let back = Principal::service("HOP.TEST", "HTTP", "serverb.hop.test");
+        ticket(&own, TgsOptions::s4u2proxy(&evidence, back), rng);
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/kdc_request");
         for (index, request) in requests.iter().enumerate() {
             let file = folder.join(format!("{index}.der"));

@@ -66,3 +66,18 @@ fn krb5_conf() {
 fn kdc_request() {
     run("kdc_request", fuzz::fuzz_kdc_request);
 }
+
+#[test]
+fn pac() {
+    run("pac", fuzz::fuzz_pac);
+}
+
+#[test]
+fn s4u_padata() {
+    run("s4u_padata", fuzz::fuzz_s4u_padata);
+}
+
+#[test]
+fn transited() {
+    run("transited", fuzz::fuzz_transited);
+}

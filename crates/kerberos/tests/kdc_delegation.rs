@@ -1,23 +1,33 @@
 //! What the KDC gives services in their users' names, and what it does not.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests may panic")]
 
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
-use hop_kerberos::client::{
-    AsExchange, AsOptions, ClientSecret, OnBehalf, TgsExchange, TgsOptions, TgsOutcome,
-};
-use hop_kerberos::kdc::{Database, Entry, EntryFlags, Kdc, MemoryDatabase, Policy};
-use hop_kerberos::{
-    Credential, EncTicketPart, Error, ErrorCode, KdcOptions, NameType, Principal, Ticket, TicketFlags,
-};
+use hop_kerberos::client::{OnBehalf, TgsExchange, TgsOptions};
+use hop_kerberos::kdc::{Entry, EntryFlags};
+use hop_kerberos::{Credential, Error, ErrorCode, KdcOptions, NameType, Principal, Ticket, TicketFlags};
+
+mod realm;
+
+use realm::{Realm, refused};
 
 const REALM: &str = "HOP.TEST";
 
-struct World {
-    kdc: Kdc,
-    database: Arc<Mutex<MemoryDatabase>>,
-    now: SystemTime,
+/// A realm with services of every kind.
+struct World(Realm);
+
+impl std::ops::Deref for World {
+    type Target = Realm;
+
+    fn deref(&self) -> &Realm {
+        &self.0
+    }
+}
+
+impl std::ops::DerefMut for World {
+    fn deref_mut(&mut self) -> &mut Realm {
+        &mut self.0
+    }
 }
 
 fn principal(name: &str) -> Principal {
@@ -27,7 +37,7 @@ fn principal(name: &str) -> Principal {
 impl World {
     fn new() -> Self {
         let rng = &mut rand::rng();
-        let mut database = MemoryDatabase::new(REALM, rng).unwrap();
+        let realm = Realm::new(REALM);
         for (name, flags) in [
             ("alice", EntryFlags::empty()),
             ("sensitive", EntryFlags::DISALLOW_FORWARDABLE),
@@ -46,43 +56,9 @@ impl World {
             if name == "HTTP/target" {
                 entry.allowed_to_act = vec![principal("HTTP/resource")];
             }
-            database.insert(entry);
+            realm.add(entry);
         }
-        let database = Arc::new(Mutex::new(database));
-        let kdc = Kdc::new(REALM, Arc::clone(&database), Policy::default());
-        Self { kdc, database, now: UNIX_EPOCH + Duration::from_secs(1_796_000_000) }
-    }
-
-    fn entry(&self, name: &str) -> Entry {
-        self.database.lookup(&principal(name)).unwrap()
-    }
-
-    fn change(&self, name: &str, change: impl FnOnce(&mut Entry)) {
-        change(self.database.lock().unwrap().get_mut(&principal(name)).unwrap());
-    }
-
-    fn tgt(&mut self, name: &str) -> Credential {
-        let keys = self.entry(name).keys.iter().map(|k| k.key.clone()).collect();
-        let options = AsOptions::new(principal(name));
-        let mut exchange =
-            AsExchange::new(options, ClientSecret::Keys(keys), self.now, &mut rand::rng()).unwrap();
-        loop {
-            let request = exchange.poll_transmit().unwrap().bytes;
-            let reply = self.kdc.handle(&request, self.now, &mut rand::rng());
-            if let Some(outcome) = exchange.handle_reply(&reply, self.now, &mut rand::rng()).unwrap() {
-                return outcome.credential;
-            }
-        }
-    }
-
-    fn ask(&mut self, tgt: &Credential, options: TgsOptions) -> Result<Credential, Error> {
-        let mut exchange = TgsExchange::new(tgt, options, self.now, &mut rand::rng())?;
-        let request = exchange.poll_transmit().unwrap().bytes;
-        let reply = self.kdc.handle(&request, self.now, &mut rand::rng());
-        match exchange.handle_reply(&reply, self.now)? {
-            TgsOutcome::Ticket(credential) => Ok(credential),
-            other => panic!("{other:?}"),
-        }
+        Self(realm)
     }
 
     /// The ticket that a user showed to a service.
@@ -99,31 +75,6 @@ impl World {
     fn for_proxy(&mut self, service: &str, evidence: &Credential, target: &str) -> Result<Credential, Error> {
         let tgt = self.tgt(service);
         self.ask(&tgt, TgsOptions::s4u2proxy(evidence, principal(target)))
-    }
-
-    /// What is in a ticket, opened with the service's key.
-    fn open(&self, ticket: &Credential) -> EncTicketPart {
-        let sealed = Ticket::parse(&ticket.ticket).unwrap();
-        let entry = self.database.lookup(&sealed.server).unwrap();
-        sealed.open(&entry.key(sealed.enc_part.etype, sealed.enc_part.kvno).unwrap().key).unwrap()
-    }
-
-    /// The same ticket, altered by the service it is for.
-    fn forge(&self, ticket: &Credential, change: impl FnOnce(&mut EncTicketPart)) -> Credential {
-        let mut part = self.open(ticket);
-        change(&mut part);
-        let entry = self.database.lookup(&ticket.server).unwrap();
-        let key = entry.current_keys().next().unwrap();
-        let forged = part.seal(ticket.server.clone(), &key.key, Some(key.kvno), &mut rand::rng()).unwrap();
-        part.to_credential(&forged.to_der().unwrap(), ticket.server.clone())
-    }
-}
-
-#[track_caller]
-fn refused(result: Result<Credential, Error>, code: ErrorCode, words: &str) {
-    match result {
-        Err(Error::Kdc(e)) if e.code == code => assert_eq!(e.text.as_deref(), Some(words)),
-        other => panic!("expected {code}, got {other:?}"),
     }
 }
 
@@ -365,10 +316,10 @@ fn the_client_believes_no_other_name() {
     let mut exchange = TgsExchange::new(&tgt, options.clone(), w.now, &mut rand::rng()).unwrap();
     let request = exchange.poll_transmit().unwrap().bytes;
     let altered = replace(&request, b"alice", b"bobby");
-    let reply = w.kdc.handle(&altered, w.now, &mut rand::rng());
+    let reply = w.handle(&altered);
     let error = exchange.clone().handle_reply(&reply, w.now).unwrap_err();
     assert_eq!(error.kerberos_code(), ErrorCode::KRB_AP_ERR_MODIFIED);
-    let reply = w.kdc.handle(&request, w.now, &mut rand::rng());
+    let reply = w.handle(&request);
     for (from, to) in [(&b"alice"[..], &b"bobby"[..]), (b"HOP.TEST", b"POH.TEST")] {
         let error = exchange.clone().handle_reply(&replace(&reply, from, to), w.now).unwrap_err();
         assert!(matches!(error, Error::Integrity(_) | Error::ReplyMismatch(_)), "{error:?}");
@@ -376,7 +327,7 @@ fn the_client_believes_no_other_name() {
     // a request that was made one for the service itself: the reply proves no name
     let plain = TgsOptions { on_behalf: None, ..options.clone() };
     let mut other = TgsExchange::new(&tgt, plain, w.now, &mut rand::rng()).unwrap();
-    let reply_without = w.kdc.handle(&other.poll_transmit().unwrap().bytes, w.now, &mut rand::rng());
+    let reply_without = w.handle(&other.poll_transmit().unwrap().bytes);
     assert!(exchange.clone().handle_reply(&reply_without, w.now).is_err());
     assert!(exchange.handle_reply(&reply, w.now).is_ok());
 

@@ -26,8 +26,9 @@ pub(crate) const USERS: [(&str, EntryFlags); 2] =
     [("alice", EntryFlags::empty()), ("sensitive", EntryFlags::DISALLOW_FORWARDABLE)];
 
 /// Other names of servera, with accounts of their own: one that the domain trusts for delegation, one that may act for
-/// its users at serverb, and one that serverb lets act for them.
-pub(crate) const ALIASES: [&str; 3] = ["trusted", "constrained", "resource"];
+/// its users at serverb, one that may do so also for users who did not come by Kerberos, and one that serverb lets act
+/// for them.
+pub(crate) const ALIASES: [&str; 4] = ["trusted", "constrained", "transition", "resource"];
 
 /// A running domain. Dropping it kills its servers and removes its files; [`stop`](Self::stop) does so in order.
 #[derive(Debug)]
@@ -151,6 +152,10 @@ impl Domain {
                 "trusted" => entry.flags |= EntryFlags::OK_AS_DELEGATE,
                 "servera" if options.trust_servera => entry.flags |= EntryFlags::OK_AS_DELEGATE,
                 "constrained" => entry.allowed_to_delegate_to = vec![service("serverb")],
+                "transition" => {
+                    entry.flags |= EntryFlags::TRUSTED_TO_AUTH;
+                    entry.allowed_to_delegate_to = vec![service("serverb")];
+                }
                 "serverb" => entry.allowed_to_act = vec![service("resource")],
                 _ => {}
             }

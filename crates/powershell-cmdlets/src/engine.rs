@@ -236,7 +236,7 @@ pub(crate) fn register(table: &mut CommandTable) {
         ]
     };
     add("Set-Alias", "SetAliasCommand", UTILITY, || Box::new(SetAlias), alias());
-    add("New-Alias", "NewAliasCommand", UTILITY, || Box::new(SetAlias), alias());
+    add("New-Alias", "NewAliasCommand", UTILITY, || Box::new(NewAlias), alias());
     add(
         "Remove-Alias",
         "RemoveAliasCommand",
@@ -898,7 +898,23 @@ cmdlet!(ClearVariable, process, |c| {
     Ok(())
 });
 
-cmdlet!(SetAlias, process, |c| {
+cmdlet!(NewAlias, process, |c| {
+    let name = c.text("Name").unwrap_or_default();
+    if c.runspace.find_alias(&name).is_some() && !c.switch("Force") {
+        return c.error_with(
+            "System.Management.Automation.SessionStateException",
+            "AliasAlreadyExists",
+            ErrorCategory::ResourceExists,
+            Value::string(&name),
+            format!("The alias is not allowed, because an alias with the name '{name}' already exists."),
+        );
+    }
+    define_alias(c)
+});
+
+cmdlet!(SetAlias, process, |c| define_alias(c));
+
+fn define_alias(c: &mut CmdletContext<'_>) -> Run {
     let (name, target) = (c.text("Name").unwrap_or_default(), c.text("Value").unwrap_or_default());
     match c.text("Scope") {
         Some(_) => {
@@ -907,8 +923,14 @@ cmdlet!(SetAlias, process, |c| {
         }
         None => c.runspace.set_alias(&name, &target),
     }
+    if c.switch("PassThru")
+        && let Some(alias) = c.runspace.find_alias(&name)
+    {
+        let info = c.runspace.alias_info(&alias);
+        c.write(info)?;
+    }
     Ok(())
-});
+}
 
 cmdlet!(RemoveAlias, process, |c| {
     for name in c.texts("Name") {

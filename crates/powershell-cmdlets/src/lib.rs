@@ -6,10 +6,13 @@ pub mod console;
 mod data;
 mod engine;
 mod files;
+mod modules;
+mod nettypes;
 mod objects;
 mod output;
 pub mod platform;
 pub mod serialize;
+mod session;
 mod system;
 
 use std::sync::Arc;
@@ -27,6 +30,8 @@ pub fn command_table() -> CommandTable {
     files::register(&mut table);
     clixml::register(&mut table);
     data::register(&mut table);
+    modules::register(&mut table);
+    session::register(&mut table);
     system::register(&mut table);
     table
 }
@@ -35,5 +40,6 @@ pub fn command_table() -> CommandTable {
 pub fn runspace(host: Box<dyn Host>, platform: Arc<dyn Platform>) -> Runspace {
     let mut runspace = Runspace::new(host, platform, command_table());
     clixml::provide(&mut runspace);
+    nettypes::provide(&mut runspace);
     runspace
 }

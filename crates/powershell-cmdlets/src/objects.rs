@@ -116,7 +116,13 @@ pub(crate) fn register(table: &mut CommandTable) {
             Box::new(AddMember)
         })
         .with(P::new("InputObject", "psobject").mandatory().pipeline())
-        .with(P::new("MemberType", "string").in_sets(&["MemberSet"]).mandatory().position(0).alias("Type"))
+        .with(
+            P::new("MemberType", "System.Management.Automation.PSMemberTypes")
+                .in_sets(&["MemberSet"])
+                .mandatory()
+                .position(0)
+                .alias("Type"),
+        )
         .with(P::new("Name", "string").in_sets(&["MemberSet"]).mandatory().position(1))
         .with(P::new("Value", "object").in_sets(&["MemberSet"]).position(2))
         .with(P::new("SecondValue", "object").in_sets(&["MemberSet"]).position(3))

@@ -37,6 +37,15 @@ struct Writer<'e> {
 
 impl Writer<'_> {
     fn value(&mut self, value: &Value, depth: usize) -> clixml::Value {
+        // A wrapper that adds nothing is not there.
+        if let Value::Object(object) = value
+            && let Some(base) = object.base()
+            && !object.is_deserialized()
+            && !object.has_own_type_names()
+            && object.with_members(|m| m.is_empty())
+        {
+            return self.value(&base.clone(), depth);
+        }
         if let Some(simple) = primitive(value) {
             return simple;
         }
@@ -121,7 +130,7 @@ impl Writer<'_> {
                 } else {
                     object.to_string = Some(self.text(scalar).into());
                     let names: Vec<Arc<str>> = match scalar {
-                        Value::Native(native) => native.properties(),
+                        Value::Native(native) => native.all_properties(),
                         other => hop_powershell_runtime::dotnet::property_names(other),
                     };
                     let mut bag = PropertyBag::default();

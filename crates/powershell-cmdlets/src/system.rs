@@ -1,503 +1,217 @@
-//! Cmdlets about the session and the machine: commands, progress, questions, processes, remote sessions.
+//! Commands about commands: `Get-Command`, `Get-Alias`.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hop_powershell_runtime::command::{Cmdlet, CmdletInfo, CommandTable, ParameterInfo as P};
 use hop_powershell_runtime::context::CmdletContext;
+use hop_powershell_runtime::convert::to_text;
 use hop_powershell_runtime::flow::Run;
-use hop_powershell_runtime::host::{ProgressRecord, RemoteSession};
-use hop_powershell_runtime::members;
-use hop_powershell_runtime::value::{DateTime, DateTimeKind, Error, ErrorCategory, TimeSpan, Value};
-use hop_powershell_runtime::wildcard::{Wildcard, has_wildcard};
+use hop_powershell_runtime::operators::compare_text;
+use hop_powershell_runtime::resolve::Resolved;
+use hop_powershell_runtime::value::{Error, ErrorCategory, Value};
+use hop_powershell_runtime::wildcard::{has_wildcard, is_like};
 
-const CORE: &str = "Microsoft.PowerShell.Core";
-const UTILITY: &str = "Microsoft.PowerShell.Utility";
-const MANAGEMENT: &str = "Microsoft.PowerShell.Management";
-const SECURITY: &str = "Microsoft.PowerShell.Security";
-
-/// Adds them.
 pub(crate) fn register(table: &mut CommandTable) {
-    let mut add = |name: &'static str,
-                   class: &'static str,
-                   module: &'static str,
-                   create: fn() -> Box<dyn Cmdlet>,
-                   parameters: Vec<P>| {
-        let mut info = CmdletInfo::new(name, class, module, create);
-        info.parameters = parameters;
-        table.add(info);
-    };
-    add(
-        "Write-Progress",
-        "Microsoft.PowerShell.Commands.WriteProgressCommand",
-        UTILITY,
-        || Box::new(WriteProgress),
-        vec![
-            P::new("Activity", "string").position(0),
-            P::new("Status", "string").position(1),
-            P::new("Id", "int").position(2),
-            P::new("PercentComplete", "int"),
-            P::new("SecondsRemaining", "int"),
-            P::new("CurrentOperation", "string"),
-            P::new("ParentId", "int"),
-            P::switch("Completed"),
-            P::new("SourceId", "int"),
-        ],
+    table.add(
+        CmdletInfo::new(
+            "Get-Command",
+            "Microsoft.PowerShell.Commands.GetCommandCommand",
+            "Microsoft.PowerShell.Core",
+            || Box::new(GetCommand),
+        )
+        .default_set("CmdletSet")
+        .with(P::new("Name", "string[]").in_sets(&["AllCommandSet"]).position(0).pipeline().by_property())
+        .with(P::new("Verb", "string[]").in_sets(&["CmdletSet"]).by_property())
+        .with(P::new("Noun", "string[]").in_sets(&["CmdletSet"]).by_property())
+        .with(P::new("Module", "string[]").by_property().alias("PSSnapin"))
+        .with(P::new("CommandType", "string[]").in_sets(&["AllCommandSet"]).by_property().alias("Type"))
+        .with(P::new("TotalCount", "int"))
+        .with(P::switch("Syntax"))
+        .with(P::switch("All"))
+        .with(P::switch("ListImported"))
+        .with(P::new("ParameterName", "string[]"))
+        .with(P::new("ArgumentList", "object[]").alias("Args")),
     );
-    add(
-        "Read-Host",
-        "Microsoft.PowerShell.Commands.ReadHostCommand",
-        UTILITY,
-        || Box::new(ReadHost),
-        vec![
-            P::new("Prompt", "object").position(0).remaining().allow_empty(),
-            P::switch("AsSecureString"),
-            P::switch("MaskInput"),
-        ],
+    table.add(
+        CmdletInfo::new(
+            "Get-Alias",
+            "Microsoft.PowerShell.Commands.GetAliasCommand",
+            "Microsoft.PowerShell.Utility",
+            || Box::new(GetAlias),
+        )
+        .default_set("Default")
+        .with(P::new("Name", "string[]").in_sets(&["Default"]).position(0).pipeline().by_property())
+        .with(P::new("Exclude", "string[]"))
+        .with(P::new("Scope", "string"))
+        .with(P::new("Definition", "string[]").in_sets(&["Definition"])),
     );
-    add(
-        "Get-Command",
-        "Microsoft.PowerShell.Commands.GetCommandCommand",
-        CORE,
-        || Box::new(GetCommand),
-        vec![
-            P::new("Name", "string[]").position(0).pipeline(),
-            P::new("CommandType", "string[]").alias("Type"),
-            P::new("Module", "string[]").alias("PSSnapin"),
-            P::new("Verb", "string[]"),
-            P::new("Noun", "string[]"),
-            P::switch("All"),
-        ],
-    );
-    add(
-        "Get-Alias",
-        "Microsoft.PowerShell.Commands.GetAliasCommand",
-        UTILITY,
-        || Box::new(GetAlias),
-        vec![P::new("Name", "string[]").position(0).pipeline(), P::new("Definition", "string[]")],
-    );
-    add(
-        "Get-Process",
-        "Microsoft.PowerShell.Commands.GetProcessCommand",
-        MANAGEMENT,
-        || Box::new(GetProcess),
-        vec![P::new("Name", "string[]").position(0).alias("ProcessName"), P::new("Id", "int[]").alias("PID")],
-    );
-    add(
-        "ConvertTo-SecureString",
-        "Microsoft.PowerShell.Commands.ConvertToSecureStringCommand",
-        SECURITY,
-        || Box::new(ConvertToSecureString),
-        vec![
-            P::new("String", "string").position(0).mandatory().pipeline().allow_empty(),
-            P::switch("AsPlainText"),
-            P::switch("Force"),
-        ],
-    );
-    add(
-        "Get-Credential",
-        "Microsoft.PowerShell.Commands.GetCredentialCommand",
-        SECURITY,
-        || Box::new(GetCredential),
-        vec![
-            P::new("Credential", "string").position(0).alias("UserName"),
-            P::new("Message", "string"),
-            P::new("Title", "string"),
-        ],
-    );
-    let session = |set: &[&str]| P::new("Session", "object[]").position(0).pipeline().in_sets(set);
-    add(
-        "New-PSSession",
-        "Microsoft.PowerShell.Commands.NewPSSessionCommand",
-        CORE,
-        || Box::new(NewPsSession),
-        vec![
-            P::new("ComputerName", "string[]").position(0).alias("Cn").pipeline(),
-            P::new("Name", "string[]"),
-            P::new("Credential", "object"),
-            P::new("Port", "int"),
-            P::new("Authentication", "string"),
-            P::new("ConfigurationName", "string"),
-            P::switch("UseSSL"),
-        ],
-    );
-    add(
-        "Get-PSSession",
-        "Microsoft.PowerShell.Commands.GetPSSessionCommand",
-        CORE,
-        || Box::new(GetPsSession),
-        vec![P::new("Name", "string[]"), P::new("Id", "int[]").position(0)],
-    );
-    add(
-        "Remove-PSSession",
-        "Microsoft.PowerShell.Commands.RemovePSSessionCommand",
-        CORE,
-        || Box::new(RemovePsSession),
-        vec![session(&["Session"]), P::new("Id", "int[]").in_sets(&["Id"]).mandatory()],
-    );
+    table.alias("gcm", "Get-Command");
+    table.alias("gal", "Get-Alias");
 }
 
-macro_rules! cmdlet {
-    ($name:ident, $body:expr) => {
-        struct $name;
-        impl Cmdlet for $name {
-            fn process(&mut self, context: &mut CmdletContext<'_>) -> Run {
-                let body: fn(&mut CmdletContext<'_>) -> Run = $body;
-                body(context)
+struct GetCommand;
+
+impl GetCommand {
+    fn wanted(context: &mut CmdletContext<'_>, info: &Value) -> bool {
+        let get = |context: &mut CmdletContext<'_>, name: &str| {
+            let found = hop_powershell_runtime::members::get(info, name, context.runspace);
+            found.ok().flatten().map(|v| to_text(&v)).unwrap_or_default()
+        };
+        let kind = get(context, "CommandType");
+        let kinds = context.texts("CommandType");
+        let of_kind = kinds.is_empty()
+            || kinds
+                .iter()
+                .flat_map(|k| k.split(','))
+                .any(|k| k.trim().eq_ignore_ascii_case("All") || k.trim().eq_ignore_ascii_case(&kind));
+        let like = |value: &str, patterns: &[String]| {
+            patterns.is_empty() || patterns.iter().any(|p| is_like(value, p))
+        };
+        let (verbs, nouns, modules) = (context.texts("Verb"), context.texts("Noun"), context.texts("Module"));
+        if (!verbs.is_empty() || !nouns.is_empty())
+            && !matches!(kind.as_str(), "Cmdlet" | "Function" | "Filter")
+        {
+            return false;
+        }
+        of_kind
+            && (verbs.is_empty() || like(&get(context, "Verb"), &verbs))
+            && (nouns.is_empty() || like(&get(context, "Noun"), &nouns))
+            && (modules.is_empty() || like(&get(context, "ModuleName"), &modules))
+    }
+
+    fn all(context: &mut CmdletContext<'_>, pattern: &str) -> Vec<Value> {
+        let runspace = &mut *context.runspace;
+        let mut names: Vec<String> =
+            runspace.commands.iter().map(|c| c.name.to_owned()).filter(|n| n.contains('-')).collect();
+        names.extend(runspace.function_names());
+        names.retain(|n| is_like(n, pattern));
+        names.sort_by(|a, b| compare_text(a, b, true));
+        names.dedup();
+        let mut found = Vec::new();
+        for alias in runspace.alias_names().into_iter().filter(|n| is_like(n, pattern)) {
+            if let Some(alias) = runspace.find_alias(&alias) {
+                found.push(runspace.alias_info(&alias));
             }
         }
-    };
-}
-
-/// The patterns of a parameter.
-fn patterns(c: &mut CmdletContext<'_>, parameter: &str) -> Run<Vec<Wildcard>> {
-    c.texts(parameter).iter().map(|text| pattern_of(c, text)).collect()
-}
-
-fn pattern_of(c: &mut CmdletContext<'_>, text: &str) -> Run<Wildcard> {
-    Wildcard::new(text, true).map_err(|error| c.terminate(error))
-}
-
-cmdlet!(WriteProgress, |c| {
-    let number = |c: &CmdletContext<'_>, name: &str, default: i32| {
-        c.integer(name).and_then(|n| i32::try_from(n).ok()).unwrap_or(default)
-    };
-    let record = ProgressRecord {
-        activity_id: number(c, "Id", 0),
-        parent_id: number(c, "ParentId", -1),
-        activity: c.text("Activity").unwrap_or_default(),
-        status: c.text("Status").unwrap_or_else(|| "Processing".to_owned()),
-        current_operation: c.text("CurrentOperation").unwrap_or_default(),
-        percent: number(c, "PercentComplete", -1),
-        seconds_remaining: number(c, "SecondsRemaining", -1),
-        completed: c.switch("Completed"),
-    };
-    let source = c.integer("SourceId").unwrap_or(0);
-    c.progress(source, &record);
-    Ok(())
-});
-
-cmdlet!(ReadHost, |c| {
-    if c.has("Prompt") {
-        let prompt = c.texts("Prompt").join(" ");
-        c.runspace.host.write(&format!("{prompt}: "), None, None);
-    }
-    let secret = c.switch("AsSecureString");
-    if secret || c.switch("MaskInput") {
-        let answer = c.runspace.host.read_secret().map_err(|e| c.terminate(e))?;
-        let value = match secret {
-            true => Value::SecureString(Arc::new(answer)),
-            false => Value::string(answer.expose()),
-        };
-        return c.write(value);
-    }
-    let answer = c.runspace.host.read_line().map_err(|e| c.terminate(e))?;
-    c.write(Value::string(answer))
-});
-
-cmdlet!(GetCommand, |c| {
-    let (types, modules) = (c.texts("CommandType"), c.texts("Module"));
-    let (verbs, nouns) = (patterns(c, "Verb")?, patterns(c, "Noun")?);
-    let fits = |c: &mut CmdletContext<'_>, info: &Value| -> Run<bool> {
-        let mut text = |name: &str| -> Run<String> {
-            let value = members::get(info, name, c.runspace)?.unwrap_or_default();
-            Ok(value.as_str().unwrap_or_default().to_owned())
-        };
-        let (name, source) = (text("Name")?, text("Source")?);
-        let kind = members::get(info, "CommandType", c.runspace)?.unwrap_or_default();
-        let kind = hop_powershell_runtime::convert::to_text(&kind);
-        let (verb, noun) = name.split_once('-').unwrap_or(("", ""));
-        let listed = |list: &[String], what: &str| {
-            list.is_empty() || list.iter().any(|item| item.eq_ignore_ascii_case(what))
-        };
-        let part = |list: &[Wildcard], what: &str| list.is_empty() || list.iter().any(|w| w.is_match(what));
-        Ok(listed(&types, &kind) && listed(&modules, &source) && part(&verbs, verb) && part(&nouns, noun))
-    };
-    let names = c.texts("Name");
-    let (wild, plain): (Vec<String>, Vec<String>) = match names.is_empty() {
-        true => (vec!["*".to_owned()], Vec::new()),
-        false => names.into_iter().partition(|name| has_wildcard(name)),
-    };
-    for name in plain {
-        let alias = c.runspace.find_alias(&name);
-        let info = match alias {
-            Some(alias) => Some(c.runspace.alias_info(&alias)),
-            None => {
-                let resolved = c.runspace.resolve_command(&name).ok();
-                resolved.map(|resolved| c.runspace.command_info(&resolved, &name))
+        for name in names {
+            if let Ok(resolved) = runspace.resolve_command(&name) {
+                found.push(runspace.command_info(&resolved, &name));
             }
-        };
-        match info {
-            Some(info) if fits(c, &info)? => c.write(info)?,
-            _ => c.error_with(
-                "System.Management.Automation.CommandNotFoundException",
-                "CommandNotFoundException",
-                ErrorCategory::ObjectNotFound,
-                Value::string(&name),
-                format!(
-                    "The term '{name}' is not recognized as a name of a cmdlet, function, script file, or \
-                     executable program.\nCheck the spelling of the name, or if a path was included, verify that the \
-                     path is correct and try again."
-                ),
-            )?,
         }
+        found
     }
-    for pattern in wild {
-        let wildcard = pattern_of(c, &pattern)?;
-        let mut found: BTreeSet<String> =
-            c.runspace.commands.iter().map(|info| info.name.to_string()).collect();
-        found.extend(c.runspace.function_names());
-        found.extend(c.runspace.alias_names());
-        for name in found.into_iter().filter(|name| wildcard.is_match(name)) {
-            let info = match c.runspace.find_alias(&name) {
-                Some(alias) => c.runspace.alias_info(&alias),
-                None => match c.runspace.resolve_command(&name) {
-                    Ok(resolved) => c.runspace.command_info(&resolved, &name),
-                    Err(_) => continue,
-                },
-            };
-            if fits(c, &info)? {
-                c.write(info)?;
+
+    fn show(context: &mut CmdletContext<'_>, name: &str, info: Value) -> Run {
+        if !context.switch("Syntax") {
+            return context.write(info);
+        }
+        match context.runspace.resolve_command(name) {
+            Ok(resolved @ (Resolved::Cmdlet(_) | Resolved::Function(..) | Resolved::File(..))) => {
+                let text = context.runspace.command_syntax(&resolved, name)?;
+                context.write(text)
+            }
+            _ => {
+                let definition = hop_powershell_runtime::members::get(&info, "Definition", context.runspace)?;
+                context.write(definition.unwrap_or_default())
             }
         }
     }
-    Ok(())
-});
+}
 
-cmdlet!(GetAlias, |c| {
-    let mut names = c.texts("Name");
-    let definitions = patterns(c, "Definition")?;
-    if names.is_empty() {
-        names.push("*".to_owned());
-    }
-    for name in names {
-        let wildcard = pattern_of(c, &name)?;
-        let mut found = false;
-        let all: BTreeSet<String> = c.runspace.alias_names().into_iter().collect();
-        for alias in all.into_iter().filter(|alias| wildcard.is_match(alias)) {
-            let Some(alias) = c.runspace.find_alias(&alias) else { continue };
-            if !definitions.is_empty() && !definitions.iter().any(|d| d.is_match(&alias.target)) {
+impl Cmdlet for GetCommand {
+    fn process(&mut self, context: &mut CmdletContext<'_>) -> Run {
+        let names = context.texts("Name");
+        let limit = context.integer("TotalCount").and_then(|n| usize::try_from(n).ok());
+        let mut left = limit.unwrap_or(usize::MAX);
+        let patterns = if names.is_empty() { vec!["*".to_owned()] } else { names };
+        for name in patterns {
+            if has_wildcard(&name) {
+                for info in Self::all(context, &name) {
+                    if left == 0 {
+                        return Ok(());
+                    }
+                    if Self::wanted(context, &info) {
+                        left -= 1;
+                        let own = to_text(&info);
+                        Self::show(context, &own, info)?;
+                    }
+                }
                 continue;
             }
-            found = true;
-            let info = c.runspace.alias_info(&alias);
-            c.write(info)?;
+            let found = match context.runspace.find_alias(&name) {
+                Some(alias) => Some(context.runspace.alias_info(&alias)),
+                None => match context.runspace.resolve_command(&name) {
+                    Ok(resolved) => Some(context.runspace.command_info(&resolved, &name)),
+                    Err(_) => None,
+                },
+            };
+            let mut found = found.into_iter().collect::<Vec<_>>();
+            if context.switch("All")
+                && let Some(info) = context.runspace.commands.get(&name).cloned()
+            {
+                let cmdlet = context.runspace.command_info(&Resolved::Cmdlet(info), &name);
+                let known = found.iter().any(|f| f.type_name() == cmdlet.type_name());
+                if !known {
+                    found.push(cmdlet);
+                }
+            }
+            found.retain(|info| Self::wanted(context, info));
+            if found.is_empty() {
+                let error = Error::new(
+                    "System.Management.Automation.CommandNotFoundException",
+                    "CommandNotFoundException",
+                    ErrorCategory::ObjectNotFound,
+                    format!(
+                        "The term '{name}' is not recognized as a name of a cmdlet, function, script file, or executable program.\nCheck the spelling of the name, or if a path was included, verify that the path is correct and try again."
+                    ),
+                )
+                .with_target(Value::string(&name));
+                context.error(Arc::clone(error.record()))?;
+            }
+            for info in found {
+                Self::show(context, &name, info)?;
+            }
         }
-        if !found && !has_wildcard(&name) {
-            c.error_with(
-                "System.Management.Automation.ItemNotFoundException",
-                "ItemNotFoundException",
-                ErrorCategory::ObjectNotFound,
-                Value::string(&name),
-                format!(
-                    "This command cannot find a matching alias because an alias with the name '{name}' does not exist."
-                ),
-            )?;
-        }
-    }
-    Ok(())
-});
-
-cmdlet!(GetProcess, |c| {
-    let names: Vec<(String, Wildcard)> = c.texts("Name").into_iter().zip(patterns(c, "Name")?).collect();
-    let ids: Vec<i64> =
-        c.items("Id").iter().filter_map(Value::as_integer).filter_map(|n| i64::try_from(n).ok()).collect();
-    let mut processes = processes();
-    processes.sort_by(|a, b| a.name.to_lowercase().cmp(&b.name.to_lowercase()).then(a.id.cmp(&b.id)));
-    for (name, wildcard) in &names {
-        if !has_wildcard(name) && !processes.iter().any(|p| wildcard.is_match(&p.name)) {
-            c.error_with(
-                "Microsoft.PowerShell.Commands.ProcessCommandException",
-                "NoProcessFoundForGivenName",
-                ErrorCategory::ObjectNotFound,
-                Value::string(name),
-                format!(
-                    "Cannot find a process with the name \"{name}\". Verify the process name and call the cmdlet again."
-                ),
-            )?;
-        }
-    }
-    for id in ids.iter().filter(|id| !processes.iter().any(|p| p.id == **id)) {
-        c.error_with(
-            "Microsoft.PowerShell.Commands.ProcessCommandException",
-            "NoProcessFoundForGivenId",
-            ErrorCategory::ObjectNotFound,
-            Value::Int64(*id),
-            format!("Cannot find a process with the process identifier {id}."),
-        )?;
-    }
-    let wanted = |p: &Process| match (names.is_empty(), ids.is_empty()) {
-        (true, true) => true,
-        (false, _) => names.iter().any(|(_, wildcard)| wildcard.is_match(&p.name)),
-        (true, false) => ids.contains(&p.id),
-    };
-    for process in processes.into_iter().filter(wanted) {
-        c.write(process.into_value())?;
-    }
-    Ok(())
-});
-
-/// A process as the kernel tells of it.
-struct Process {
-    id: i64,
-    name: String,
-    /// Time on a processor in ticks of 100 ns.
-    cpu: i64,
-    memory: i64,
-    /// Since the epoch, in ticks of 100 ns.
-    started: i64,
-}
-
-/// Clock ticks in a second, as Linux shows times to programs on every architecture it runs on today.
-const HERTZ: i64 = 100;
-const TICKS_PER_SECOND: i64 = 10_000_000;
-const PAGE: i64 = 4096;
-/// Ticks from year 1 to 1970.
-const EPOCH_TICKS: i64 = 621_355_968_000_000_000;
-
-fn processes() -> Vec<Process> {
-    let boot = std::fs::read_to_string("/proc/stat").unwrap_or_default();
-    let boot =
-        boot.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse::<i64>().ok()).unwrap_or(0);
-    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
-    let ids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i64>().ok());
-    ids.filter_map(|id| {
-        let text = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-        // The name stands in brackets and may contain any character.
-        let (head, rest) = text.rsplit_once(')')?;
-        let name = head.split_once('(')?.1.to_owned();
-        let fields: Vec<i64> = rest.split_whitespace().map(|field| field.parse().unwrap_or(0)).collect();
-        let field = |at: usize| fields.get(at).copied().unwrap_or(0);
-        let seconds = |ticks: i64| ticks.saturating_mul(TICKS_PER_SECOND / HERTZ);
-        Some(Process {
-            id,
-            name,
-            cpu: seconds(field(11).saturating_add(field(12))),
-            memory: field(21).saturating_mul(PAGE),
-            started: boot.saturating_mul(TICKS_PER_SECOND).saturating_add(seconds(field(19))),
-        })
-    })
-    .collect()
-}
-
-impl Process {
-    fn into_value(self) -> Value {
-        let start = DateTime::from_ticks(EPOCH_TICKS.saturating_add(self.started), DateTimeKind::Local);
-        let time = TimeSpan::from_ticks(self.cpu);
-        Value::custom_typed(
-            "System.Diagnostics.Process",
-            [
-                ("Id", Value::Int32(i32::try_from(self.id).unwrap_or(i32::MAX))),
-                ("ProcessName", Value::string(&self.name)),
-                ("Name", Value::string(&self.name)),
-                ("CPU", Value::Double(self.cpu as f64 / TICKS_PER_SECOND as f64)),
-                ("WorkingSet64", Value::Int64(self.memory)),
-                ("WS", Value::Int64(self.memory)),
-                ("TotalProcessorTime", Value::TimeSpan(time)),
-                ("StartTime", start.map_or(Value::Null, Value::DateTime)),
-            ],
-        )
+        Ok(())
     }
 }
 
-cmdlet!(ConvertToSecureString, |c| {
-    if !c.switch("AsPlainText") {
-        return Err(c.terminate(Error::new(
-            "System.ArgumentException",
-            "ImportSecureString_InvalidArgument",
-            ErrorCategory::InvalidArgument,
-            "Only plain text can be converted here; give -AsPlainText.",
-        )));
+struct GetAlias;
+
+impl Cmdlet for GetAlias {
+    fn process(&mut self, context: &mut CmdletContext<'_>) -> Run {
+        let definitions = context.texts("Definition");
+        let exclude = context.texts("Exclude");
+        let by_definition = !definitions.is_empty();
+        let mut names = context.texts("Name");
+        if names.is_empty() {
+            names.push("*".to_owned());
+        }
+        let mut all = context.runspace.alias_names();
+        all.sort_by(|a, b| compare_text(a, b, true));
+        for wanted in if by_definition { definitions } else { names } {
+            let mut any = false;
+            for name in &all {
+                let Some(alias) = context.runspace.find_alias(name) else { continue };
+                let subject = if by_definition { &alias.target } else { name };
+                if !is_like(subject, &wanted) || exclude.iter().any(|e| is_like(name, e)) {
+                    continue;
+                }
+                any = true;
+                let info = context.runspace.alias_info(&alias);
+                context.write(info)?;
+            }
+            if !any && !has_wildcard(&wanted) {
+                let what = if by_definition { "definition" } else { "name" };
+                context.error_with(
+                    "System.Management.Automation.ItemNotFoundException",
+                    "ItemNotFoundException",
+                    ErrorCategory::ObjectNotFound,
+                    Value::string(&wanted),
+                    format!("This command cannot find a matching alias because an alias with the {what} '{wanted}' does not exist."),
+                )?;
+            }
+        }
+        Ok(())
     }
-    let text = c.text("String").unwrap_or_default();
-    c.write(Value::SecureString(Arc::new(hop_secret::SecretString::new(text))))
-});
-
-cmdlet!(GetCredential, |c| {
-    let user = c.text("Credential").unwrap_or_default();
-    let title = c.text("Title").unwrap_or_else(|| "PowerShell credential request".to_owned());
-    let message = c.text("Message").unwrap_or_else(|| "Enter your credentials.".to_owned());
-    let asked = c.runspace.host.prompt_for_credential(&title, &message, &user, "");
-    let credential = asked.map_err(|e| c.terminate(e))?;
-    c.write(credential)
-});
-
-fn no_remoting() -> Error {
-    Error::new(
-        "System.Management.Automation.Remoting.PSRemotingTransportException",
-        "RemotingNotAvailable",
-        ErrorCategory::OpenError,
-        "This session cannot reach other computers.",
-    )
 }
-
-fn session_value(session: &RemoteSession) -> Value {
-    Value::custom_typed(
-        "System.Management.Automation.Runspaces.PSSession",
-        [
-            ("Id", Value::Int32(session.id)),
-            ("Name", Value::string(&session.name)),
-            ("Transport", Value::string("WSMan")),
-            ("ComputerName", Value::string(&session.computer)),
-            ("ComputerType", Value::string("RemoteMachine")),
-            ("State", Value::string(&session.state)),
-            ("ConfigurationName", Value::string("Microsoft.PowerShell")),
-            ("InstanceId", Value::Guid(session.instance)),
-            ("Availability", Value::string("Available")),
-        ],
-    )
-}
-
-cmdlet!(NewPsSession, |c| {
-    let shared = ["Credential", "Port", "Authentication", "ConfigurationName", "UseSSL"];
-    let options: Vec<(String, Value)> = c
-        .bound()
-        .iter()
-        .filter(|(name, _)| shared.iter().any(|known| known.eq_ignore_ascii_case(name)))
-        .map(|(name, value)| (name.to_string(), value.clone()))
-        .collect();
-    let names = c.texts("Name");
-    let mut computers = c.texts("ComputerName");
-    if computers.is_empty() {
-        computers.push("localhost".to_owned());
-    }
-    for (at, computer) in computers.iter().enumerate() {
-        let Some(mut remoting) = c.runspace.remoting.take() else { return Err(c.terminate(no_remoting())) };
-        let opened = remoting.open(computer, names.get(at).map(String::as_str), &options);
-        c.runspace.remoting = Some(remoting);
-        match opened {
-            Ok(session) => c.write(session_value(&session))?,
-            Err(error) => c.error(Arc::clone(error.record()))?,
-        }
-    }
-    Ok(())
-});
-
-cmdlet!(GetPsSession, |c| {
-    let names = patterns(c, "Name")?;
-    let ids: Vec<i128> = c.items("Id").iter().filter_map(Value::as_integer).collect();
-    let sessions = c.runspace.remoting.as_ref().map(|remoting| remoting.sessions()).unwrap_or_default();
-    for session in sessions {
-        let named = names.is_empty() || names.iter().any(|name| name.is_match(&session.name));
-        if named && (ids.is_empty() || ids.contains(&i128::from(session.id))) {
-            c.write(session_value(&session))?;
-        }
-    }
-    Ok(())
-});
-
-cmdlet!(RemovePsSession, |c| {
-    let mut ids: Vec<i128> = c.items("Id").iter().filter_map(Value::as_integer).collect();
-    for session in c.items("Session") {
-        ids.extend(members::get(&session, "Id", c.runspace)?.and_then(|id| id.as_integer()));
-    }
-    for id in ids.into_iter().filter_map(|id| i32::try_from(id).ok()) {
-        let Some(mut remoting) = c.runspace.remoting.take() else { return Ok(()) };
-        let closed = remoting.close(id);
-        c.runspace.remoting = Some(remoting);
-        if let Err(error) = closed {
-            c.error(Arc::clone(error.record()))?;
-        }
-    }
-    Ok(())
-});

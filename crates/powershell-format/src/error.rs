@@ -112,9 +112,16 @@ fn concise(record: &ErrorRecord, width: usize) -> String {
     let after = units.len().saturating_sub(column);
     let length = (info.extent_length as usize).clamp(1, after.max(1));
     let marked = String::from_utf16_lossy(units.get(column..column + length).unwrap_or(&[]));
-    text.push_str(&format!("{number:>gutter$} |  {}\n", line.replace('\t', "    ")));
-    let indent = " ".repeat(display_width(&before.replace('\t', "    ")));
-    let squiggle = "~".repeat(display_width(&marked).max(1));
+    let before = before.replace('\t', "    ");
+    let cut = cut_line(
+        &line.replace('\t', "    "),
+        before.chars().count(),
+        marked.replace('\t', "    ").chars().count(),
+        width.saturating_sub(gutter + 7),
+    );
+    text.push_str(&format!("{number:>gutter$} |  {}\n", cut.line));
+    let indent = " ".repeat(display_width(&cut.before));
+    let squiggle = "~".repeat(display_width(&cut.marked).max(1));
     let prefix = format!("{} | ", " ".repeat(gutter));
     text.push_str(&format!("{prefix} {indent}{squiggle}\n"));
     let room = width.saturating_sub(display_width(&prefix));
@@ -124,6 +131,42 @@ fn concise(record: &ErrorRecord, width: usize) -> String {
     text.push_str(&body.join("\n"));
     text.push_str(&tail);
     text
+}
+
+/// A line cut to the window, with the part before the mark and the marked part as they are shown.
+struct Cut {
+    line: String,
+    before: String,
+    marked: String,
+}
+
+/// Columns that stay visible before and behind what is marked.
+const LEAD: usize = 12;
+const TRAIL: usize = 8;
+
+/// Cuts a line that is longer than the window so that what is marked can be seen.
+fn cut_line(line: &str, offset: usize, length: usize, room: usize) -> Cut {
+    let chars: Vec<char> = line.chars().collect();
+    let part = |from: usize, to: usize| -> String {
+        let to = to.min(chars.len());
+        chars.get(from.min(to)..to).unwrap_or(&[]).iter().collect()
+    };
+    if chars.len() <= room {
+        return Cut { line: line.to_owned(), before: part(0, offset), marked: part(offset, offset + length) };
+    }
+    let start = if offset + length + TRAIL > room {
+        let end = chars.len().min(offset + length + TRAIL);
+        end.saturating_sub(room).min(offset.saturating_sub(LEAD))
+    } else {
+        0
+    };
+    let end = chars.len().min(start + room);
+    let (head, tail) = (if start > 0 { "… " } else { "" }, if end < chars.len() { " …" } else { "" });
+    Cut {
+        line: format!("{head}{}{tail}", part(start, end)),
+        before: format!("{head}{}", part(start, offset)),
+        marked: part(offset, (offset + length).min(end)),
+    }
 }
 
 fn wrap_words(text: &str, width: usize) -> Vec<String> {
@@ -145,4 +188,26 @@ fn wrap_words(text: &str, width: usize) -> Vec<String> {
     }
     lines.push(line);
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cut_line;
+
+    #[test]
+    fn long_lines_are_cut_around_the_mark() {
+        let line = format!("{}MARK{}", "a".repeat(90), "b".repeat(90));
+        let cut = cut_line(&line, 90, 4, 69);
+        assert_eq!(cut.line, format!("… {}MARK{} …", "a".repeat(57), "b".repeat(8)));
+        assert_eq!((cut.before.chars().count(), cut.marked.as_str()), (59, "MARK"));
+        let cut = cut_line(&line, 3, 4, 69);
+        assert_eq!(cut.line, format!("{} …", "a".repeat(69)));
+        // What is longer than the window is shown from a little before its start.
+        let cut = cut_line(&line, 40, 100, 69);
+        assert!(cut.line.starts_with("… ") && cut.line.ends_with(" …"));
+        assert_eq!(cut.before.chars().count(), 2 + 12);
+        assert_eq!(cut.marked.chars().count(), 57);
+        let short = cut_line("abc", 1, 1, 69);
+        assert_eq!((short.line.as_str(), short.before.as_str(), short.marked.as_str()), ("abc", "a", "b"));
+    }
 }

@@ -130,6 +130,17 @@ pub fn cell_text(value: &Value, format: Option<&str>, engine: &mut dyn Callbacks
     }
 }
 
+/// A value as a cell of a table: numbers with a fraction have three digits of it.
+pub fn table_cell(value: &Value, format: Option<&str>, engine: &mut dyn Callbacks) -> String {
+    let fraction = match value.base() {
+        Value::Double(n) => n.is_finite(),
+        Value::Single(n) => n.is_finite(),
+        Value::Decimal(_) => true,
+        _ => false,
+    };
+    cell_text(value, if fraction { format.or(Some("F3")) } else { format }, engine)
+}
+
 fn scalar(value: &Value, engine: &mut dyn Callbacks) -> String {
     match value.base() {
         Value::DateTime(date) => hop_powershell_runtime::datetime::datetime_text(*date),
@@ -240,7 +251,7 @@ pub fn table_lines(
         .map(|(i, c)| {
             c.align.unwrap_or_else(|| {
                 let first = values.first().and_then(|r| r.get(i));
-                let right = first.is_some_and(|v| v.is_number() || matches!(v.base(), Value::TimeSpan(_)));
+                let right = first.is_some_and(|v| v.is_number() || matches!(v.base(), Value::Bool(_)));
                 if right && c.format.is_none() { Align::Right } else { Align::Left }
             })
         })
@@ -251,7 +262,7 @@ pub fn table_lines(
             row.iter()
                 .zip(columns)
                 .map(|(v, c)| {
-                    let text = cell_text(v, c.format.as_deref(), engine).replace('\t', "    ");
+                    let text = table_cell(v, c.format.as_deref(), engine).replace('\t', "    ");
                     if options.wrap {
                         return text;
                     }
@@ -370,7 +381,7 @@ pub fn wide_lines(cells: &[String], columns: usize, width: usize) -> Vec<String>
                     text,
                     each.saturating_sub(1),
                     Align::Left,
-                    last && (columns == 1 || !text.is_empty()),
+                    last && (!text.is_empty() || columns == 1),
                 ));
                 if !last {
                     line.push(' ');

@@ -121,7 +121,6 @@ impl Formatter {
                 if !first {
                     out.extend(self.flush(engine));
                     out.push(String::new());
-                    out.push(String::new());
                 }
                 out.push(format!("{}{label}: {key}", " ".repeat(if label == "Directory" { 4 } else { 3 })));
                 out.push(String::new());
@@ -219,10 +218,10 @@ fn fixed_widths(
             let mut align = crate::layout::Align::Left;
             for (i, row) in rows.iter().enumerate() {
                 let value = c.value(row, engine);
-                if i == 0 && value.is_number() {
+                if i == 0 && (value.is_number() || matches!(value.base(), Value::Bool(_))) {
                     align = crate::layout::Align::Right;
                 }
-                width = width.max(crate::layout::display_width(&crate::layout::cell_text(
+                width = width.max(crate::layout::display_width(&crate::layout::table_cell(
                     &value,
                     c.format.as_deref(),
                     engine,

@@ -119,7 +119,7 @@ fn known(name: &str) -> Option<(Shape, Option<Column>)> {
         "System.Collections.DictionaryEntry"
         | "System.Collections.Hashtable"
         | "System.Collections.Specialized.OrderedDictionary" => {
-            sized(&[("Name", "Name", 30, Left), ("Value", "Value", 0, Left)])
+            sized(&[("NameDisplay", "Name", 30, Left), ("Value", "Value", 0, Left)])
         }
         "System.Version" => sized(&[
             ("Major", "Major", 6, Left),

@@ -286,7 +286,7 @@ impl Runspace {
                 words.push(value);
                 continue;
             }
-            let slot = self.next_position(declared, &candidates, &used, &value);
+            let slot = self.next_position(declared, &candidates, &used, &value, positional.len() + 1);
             match slot {
                 Some(i) => {
                     let p = &declared.parameters[i];
@@ -425,7 +425,23 @@ impl Runspace {
         candidates: &[Option<Arc<str>>],
         used: &[usize],
         value: &Value,
+        needed: usize,
     ) -> Option<usize> {
+        // Sets with a place for every argument go before others.
+        let places = |set: &Option<Arc<str>>| {
+            declared
+                .parameters
+                .iter()
+                .enumerate()
+                .filter(|(i, p)| {
+                    !used.contains(i)
+                        && in_set(p, set.as_deref()).is_some_and(|m| m.position.is_some() || m.from_remaining)
+                })
+                .count()
+        };
+        let roomy: Vec<Option<Arc<str>>> =
+            candidates.iter().filter(|s| places(s) >= needed).cloned().collect();
+        let candidates = if roomy.is_empty() { candidates } else { roomy.as_slice() };
         let mut open: Vec<(i32, usize, bool)> = Vec::new();
         for (i, p) in declared.parameters.iter().enumerate() {
             if used.contains(&i) {

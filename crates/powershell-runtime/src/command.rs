@@ -212,6 +212,9 @@ pub fn short_type(name: &str) -> TypeRef {
     if let Some(element) = name.strip_suffix("[]") {
         return short_type(element).array(1);
     }
+    if let Some(kind) = crate::dotnet::enum_type(name) {
+        return TypeRef::of_enum(&kind);
+    }
     TypeRef::named(match name {
         "string" => "System.String",
         "int" => "System.Int32",

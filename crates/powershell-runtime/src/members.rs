@@ -195,7 +195,7 @@ fn dict_value(kind: &DictKind, value: Value, engine: &mut dyn Callbacks) -> Resu
     }
 }
 
-fn property_not_found(name: &str) -> Error {
+pub(crate) fn property_not_found(name: &str) -> Error {
     Error::runtime(
         "PropertyNotFound",
         ErrorCategory::InvalidOperation,

@@ -268,6 +268,10 @@ impl Runspace {
 
     pub(crate) fn get_member(&mut self, target: &Value, name: &str) -> Result<Value, Error> {
         if target.is_null() {
+            // Nothing has a count of its own: none.
+            if name.eq_ignore_ascii_case("count") || name.eq_ignore_ascii_case("length") {
+                return Ok(Value::Int32(0));
+            }
             if self.strict_mode() >= 2 {
                 return Err(missing_property(name));
             }
@@ -451,16 +455,15 @@ impl Runspace {
                 let outer = self.outer_of_closure();
                 let scope = crate::scope::Scope::inside(&outer, true, Some(module.clone()));
                 // The variables of the running scope are copied.
-                let cells: Vec<_> = {
-                    let mut all: Vec<(String, Value)> = Vec::new();
+                let cells: Vec<(String, Value)> = {
                     // Only the innermost scope with its parameters counts.
-                    let scope = &self.state.scope;
-                    if !Arc::ptr_eq(scope, &self.global) {
-                        all.extend(
-                            scope.data().variables.iter().map(|(name, cell)| (name.clone(), cell.get())),
-                        );
-                    }
-                    all
+                    let running = self.state.scope.clone();
+                    let data = running.data();
+                    data.variables
+                        .iter()
+                        .filter(|(_, c)| c.with(|v| !v.options.constant && !v.options.all_scope))
+                        .map(|(k, c)| (k.clone(), c.get()))
+                        .collect()
                 };
                 for (name, value) in cells {
                     if !matches!(
@@ -830,11 +833,18 @@ impl Callbacks for Runspace {
         }))
     }
 
+    fn object_text(&mut self, value: &Value) -> Option<Result<String, Error>> {
+        self.class_text(value)
+    }
+
+    fn object_equals(&mut self, left: &Value, right: &Value) -> Option<bool> {
+        self.class_equals(left, right)
+    }
+
     fn output_field_separator(&mut self) -> String {
         match self.get_variable("OFS") {
             Some(v) if !v.is_null() => convert::to_text(&v),
-            Some(_) => String::new(),
-            None => " ".to_owned(),
+            _ => " ".to_owned(),
         }
     }
 

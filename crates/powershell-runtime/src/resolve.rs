@@ -368,8 +368,77 @@ impl NativeObject for CommandObject {
     }
 }
 
+/// A type as `Get-Command -Syntax` shows it.
+fn syntax_type(kind: &TypeRef) -> String {
+    match kind.kind() {
+        crate::value::TypeKind::Array(element, _) => format!("{}[]", syntax_type(element)),
+        crate::value::TypeKind::Enum(_) => kind.name(),
+        _ => crate::dotnet::type_text(kind).rsplit('.').next().unwrap_or_default().to_string(),
+    }
+}
+
 /// Listing what is defined.
 impl Runspace {
+    /// What `Get-Command -Syntax` shows.
+    pub fn command_syntax(&mut self, resolved: &Resolved, name: &str) -> Result<String, crate::flow::Flow> {
+        let (parameters, common, should, shown) = match resolved {
+            Resolved::Cmdlet(info) => {
+                (info.parameters.clone(), true, info.should_process, info.name.to_string())
+            }
+            Resolved::Function(n, block) | Resolved::File(n, block) => {
+                let metadata = self.metadata(block)?;
+                (metadata.parameters.clone(), metadata.advanced, metadata.should_process, n.clone())
+            }
+            _ => return Ok(name.to_string()),
+        };
+        let mut sets: Vec<Option<Arc<str>>> = Vec::new();
+        for set in parameters.iter().flat_map(|p| &p.sets).filter_map(|m| m.set.clone()) {
+            if !sets.contains(&Some(set.clone())) {
+                sets.push(Some(set));
+            }
+        }
+        if sets.is_empty() {
+            sets.push(None);
+        }
+        let mut text = String::new();
+        for set in sets {
+            let mut listed: Vec<(i32, String)> = Vec::new();
+            for p in parameters.iter().filter(|p| !p.hidden) {
+                let Some(m) = p.membership(set.as_deref()) else { continue };
+                let dashed = format!("-{}", p.name);
+                let word = if p.is_switch() {
+                    format!("[{dashed}]")
+                } else {
+                    let kind = syntax_type(&p.type_ref);
+                    match (m.mandatory, m.position) {
+                        (true, Some(_)) => format!("[{dashed}] <{kind}>"),
+                        (true, None) => format!("{dashed} <{kind}>"),
+                        (false, Some(_)) => format!("[[{dashed}] <{kind}>]"),
+                        (false, None) => format!("[{dashed} <{kind}>]"),
+                    }
+                };
+                let rank = match (m.position, m.mandatory) {
+                    (Some(position), _) => position,
+                    (None, true) => i32::MAX - 1,
+                    (None, false) => i32::MAX,
+                };
+                listed.push((rank, word));
+            }
+            listed.sort_by_key(|(rank, _)| *rank);
+            let mut words = vec![shown.clone()];
+            words.extend(listed.into_iter().map(|(_, w)| w));
+            if should {
+                words.push("[-WhatIf]".into());
+                words.push("[-Confirm]".into());
+            }
+            if common {
+                words.push("[<CommonParameters>]".into());
+            }
+            text.push_str(&format!("\n{}\n", words.join(" ")));
+        }
+        Ok(text)
+    }
+
     fn each_scope(&self, mut visit: impl FnMut(&mut crate::scope::ScopeData)) {
         let mut scope = Some(&self.state.scope);
         while let Some(s) = scope {

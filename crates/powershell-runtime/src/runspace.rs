@@ -30,6 +30,8 @@ pub struct CommandCall {
     pub is_script: bool,
     /// Run a script in a scope of its own.
     pub use_local_scope: bool,
+    /// Run a script file in the running scope.
+    pub dotted: bool,
     /// Parameters; without a name: arguments. Names without dash.
     pub parameters: Vec<(Option<String>, Value)>,
     /// Merge the error stream into the output.
@@ -59,6 +61,8 @@ pub struct Frame {
     pub source: Arc<Source>,
     /// Its parameters are bound like a cmdlet's.
     pub advanced: bool,
+    /// Set for methods of classes: only `return` gives a value.
+    pub(crate) method: Option<Arc<crate::classes::MethodFrame>>,
 }
 
 /// What changes from command to command while things run inside each other.

@@ -5,6 +5,8 @@
 
 pub mod ast;
 mod error;
+#[doc(hidden)]
+pub mod fuzz;
 mod source;
 
 pub use error::ParseError;

@@ -1,6 +1,7 @@
 //! Decoders with their round trip, for the fuzz runner.
 
 use crate::ipc::{Numbered, Reply, Request};
+use crate::tickets::{Notice, Order};
 
 /// Requests of the network process, as the monitor decodes them.
 pub fn fuzz_ipc_request(data: &[u8]) {
@@ -13,5 +14,19 @@ pub fn fuzz_ipc_request(data: &[u8]) {
 pub fn fuzz_ipc_reply(data: &[u8]) {
     if let Ok(reply) = Numbered::<Reply>::decode(data) {
         assert_eq!(reply.encode().expose(), data, "a reply is encoded as it was decoded");
+    }
+}
+
+/// Orders of the monitor, as the ticket process decodes them.
+pub fn fuzz_ticket_order(data: &[u8]) {
+    if let Ok(order) = Order::decode(data) {
+        assert_eq!(order.encode().expose(), data, "an order is encoded as it was decoded");
+    }
+}
+
+/// Notices of the ticket process, as the monitor decodes them.
+pub fn fuzz_ticket_notice(data: &[u8]) {
+    if let Ok(notice) = Notice::decode(data) {
+        assert_eq!(notice.encode().expose(), data, "a notice is encoded as it was decoded");
     }
 }

@@ -142,7 +142,10 @@ fn explained(
 }
 
 /// The principal that a service's name stands for.
-pub(super) fn service(text: &str, kdc: &KdcClient, client: &Principal) -> Result<Principal, Box<dyn Error>> {
+///
+/// # Errors
+/// The name is no service's.
+pub fn service(text: &str, kdc: &KdcClient, client: &Principal) -> Result<Principal, Box<dyn Error>> {
     if text.contains('@') {
         return Ok(Principal::parse(text, None)?);
     }

@@ -13,6 +13,7 @@ use hop_kerberos_io::{Ccaches, Environment, KdcClient};
 use crate::advice;
 use crate::domain::Domain;
 
+pub use get::service;
 pub use show::{describe, period};
 pub use why::{refusals, session_report};
 

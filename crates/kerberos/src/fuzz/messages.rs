@@ -80,7 +80,7 @@ pub fn fuzz_gss_checksum(data: &[u8]) {
 }
 
 /// What can be read and written must read the same again.
-fn round_trip<T: PartialEq + Debug>(
+pub(super) fn round_trip<T: PartialEq + Debug>(
     data: &[u8],
     parse: impl Fn(&[u8]) -> Option<T>,
     write: impl Fn(&T) -> Option<Vec<u8>>,
@@ -92,7 +92,7 @@ fn round_trip<T: PartialEq + Debug>(
     }
 }
 
-fn asn1_round_trip<T: Decode + Encode + PartialEq>(data: &[u8]) {
+pub(super) fn asn1_round_trip<T: Decode + Encode + PartialEq>(data: &[u8]) {
     if let Ok(value) = decode::<T>("message", data) {
         let again = encode("message", &value).and_then(|der| decode::<T>("message", &der));
         assert!(again.is_ok_and(|again| again == value));

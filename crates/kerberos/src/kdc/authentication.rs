@@ -127,7 +127,7 @@ impl Kdc {
             addresses: request.addresses.clone(),
             authorization_data: Vec::new(),
         };
-        let pac = certify::about(&client, &part)?;
+        let pac = certify::about(&client, part.auth_time)?;
         let (part, ticket) = certify::seal(part, Some(pac), &server, None, self.database.as_ref(), rng)?;
         let mut enc_part = super::ticket_granting::reply_part(
             &part.to_credential(&[], server.principal),

@@ -17,6 +17,17 @@ const KEY_TYPES: [EncryptionType; 2] = [EncryptionType::Aes256CtsHmacSha1, Encry
 pub trait Database {
     /// The entry of a principal; none if it is not known.
     fn lookup(&self, principal: &Principal) -> Option<Entry>;
+
+    /// The realm that may know a service which is not known here: clients are referred there (RFC 6806 8).
+    fn realm_of(&self, _service: &Principal) -> Option<String> {
+        None
+    }
+
+    /// The realms that tickets come through from clients of a realm, from theirs to ours, where that is not the
+    /// hierarchy of the names. The same way leads there.
+    fn path(&self, _client_realm: &str) -> Option<Vec<String>> {
+        None
+    }
 }
 
 bitflags! {
@@ -125,6 +136,17 @@ impl Entry {
         Ok(entry)
     }
 
+    /// A trust between two realms: `krbtgt/TO@FROM` lets clients of FROM be known in TO. Both KDCs have the entry,
+    /// by the same password; trust both ways takes the other entry too.
+    ///
+    /// # Errors
+    /// None in practice.
+    pub fn trust(from: &str, to: &str, password: &SecretString) -> Result<Self, Error> {
+        let mut entry = Self::user(Principal::krbtgt(from, to), password)?;
+        entry.flags = EntryFlags::empty();
+        Ok(entry)
+    }
+
     /// Adds flags.
     #[must_use]
     pub fn with(mut self, flags: EntryFlags) -> Self {
@@ -158,6 +180,8 @@ impl Entry {
 #[derive(Debug, Clone, Default)]
 pub struct MemoryDatabase {
     entries: HashMap<Principal, Entry>,
+    domains: Vec<(String, String)>,
+    paths: HashMap<String, Vec<String>>,
 }
 
 impl MemoryDatabase {
@@ -176,6 +200,17 @@ impl MemoryDatabase {
         self.entries.insert(entry.principal.clone(), entry);
     }
 
+    /// Services on a host, or on the hosts of a domain (`.example.com`), are of another realm.
+    pub fn refer(&mut self, domain: &str, realm: &str) {
+        self.domains.push((domain.to_ascii_lowercase(), realm.to_owned()));
+    }
+
+    /// Tickets of a realm's clients come through these realms, the one nearest to theirs first; through none at all
+    /// if the list is empty.
+    pub fn set_path(&mut self, client_realm: &str, realms: Vec<String>) {
+        self.paths.insert(client_realm.to_owned(), realms);
+    }
+
     /// An entry to change.
     pub fn get_mut(&mut self, principal: &Principal) -> Option<&mut Entry> {
         self.entries.get_mut(principal)
@@ -186,11 +221,35 @@ impl Database for MemoryDatabase {
     fn lookup(&self, principal: &Principal) -> Option<Entry> {
         self.entries.get(principal).cloned()
     }
+
+    fn realm_of(&self, service: &Principal) -> Option<String> {
+        let [_, host] = &service.components[..] else { return None };
+        let host = host.to_ascii_lowercase();
+        let fits = |domain: &str| match domain.strip_prefix('.') {
+            Some(_) => host.ends_with(domain),
+            None => host == domain,
+        };
+        let best =
+            self.domains.iter().filter(|(domain, _)| fits(domain)).max_by_key(|(domain, _)| domain.len());
+        best.map(|(_, realm)| realm.clone())
+    }
+
+    fn path(&self, client_realm: &str) -> Option<Vec<String>> {
+        self.paths.get(client_realm).cloned()
+    }
 }
 
 /// Shared with whoever changes it while the KDC runs.
 impl<D: Database> Database for std::sync::Arc<std::sync::Mutex<D>> {
     fn lookup(&self, principal: &Principal) -> Option<Entry> {
         self.lock().unwrap_or_else(std::sync::PoisonError::into_inner).lookup(principal)
+    }
+
+    fn realm_of(&self, service: &Principal) -> Option<String> {
+        self.lock().unwrap_or_else(std::sync::PoisonError::into_inner).realm_of(service)
+    }
+
+    fn path(&self, client_realm: &str) -> Option<Vec<String>> {
+        self.lock().unwrap_or_else(std::sync::PoisonError::into_inner).path(client_realm)
     }
 }

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use super::authentication::find_user;
 use super::issue::Subject;
-use super::{Database, Entry, EntryFlags, Failure, Kdc, Refusal, TicketRequest, certify};
+use super::{Database, Entry, EntryFlags, Failure, Kdc, Refusal, TicketRequest, abroad, certify};
 use crate::asn1::{self, PaData, pa};
 use crate::pac::Pac;
 use crate::s4u::{ForUser, PacOptions, UserId, X509User, find};
@@ -30,7 +30,10 @@ pub struct Evidence {
     pub part: EncTicketPart,
     /// The service understands resource-based delegation ([MS-KILE] 2.2.10).
     pub resource_based: bool,
-    /// What we said about the client.
+    /// Whom it names: the client in it, or with a ticket-granting ticket from another realm the one in whose name
+    /// that client, a service, comes.
+    pub client: Principal,
+    /// What was said about that one.
     pub(super) pac: Pac,
 }
 
@@ -46,8 +49,8 @@ const IMPOSSIBLE: KdcOptions = KdcOptions::RENEW
 pub(super) enum PacSource {
     /// The user's entry.
     Entry(Box<Entry>),
-    /// The evidence.
-    Evidence(Pac),
+    /// What was said before.
+    Pac(Pac),
 }
 
 /// What a request in another's name gets.
@@ -63,18 +66,29 @@ pub(super) fn allowed(
     request: &TicketRequest,
     in_name_of: &InNameOf,
     server: &Entry,
+    subject: Subject,
     database: &dyn Database,
     now: SystemTime,
 ) -> Result<Named, Refusal> {
     if request.options.intersects(IMPOSSIBLE) {
         return Err(bad("options that do not go with a ticket in another name"));
     }
-    let front = database
-        .lookup(&request.client)
-        .ok_or(Refusal::new(ErrorCode::KDC_ERR_C_PRINCIPAL_UNKNOWN, "the service that asks is not known"))?;
-    match in_name_of {
-        InNameOf::User(user) => to_self(request, user, &front, server, database, now),
-        InNameOf::Evidence(evidence) => to_proxy(request, evidence, &front, server, database, now),
+    let unknown = Refusal::new(ErrorCode::KDC_ERR_C_PRINCIPAL_UNKNOWN, "the service that asks is not known");
+    let front = || database.lookup(&request.client).ok_or(unknown);
+    let from_abroad = request.tgt_server.realm != server.principal.realm;
+    let referred = server.principal.is_krbtgt() && server.principal != request.server;
+    match (in_name_of, from_abroad, referred) {
+        (InNameOf::User(user), false, _) => to_self(request, user, &front()?, server, database, now),
+        (InNameOf::User(user), true, true) => {
+            abroad::refer_user(request, user, server, subject, database, now)
+        }
+        (InNameOf::User(user), true, false) => {
+            abroad::user_from(request, user, &front()?, server, subject, database)
+        }
+        (InNameOf::Evidence(e), false, false) => to_proxy(request, e, &front()?, server, database, now),
+        (InNameOf::Evidence(e), false, true) => abroad::refer_evidence(request, e, &front()?, database, now),
+        (InNameOf::Evidence(e), true, false) => abroad::evidence_from(request, e, server, database),
+        (InNameOf::Evidence(_), true, true) => Err(bad("the target is in a third realm")),
     }
 }
 
@@ -94,11 +108,9 @@ fn to_self(
     let user = find_user(user, &front.principal.realm, database)
         .ok_or(Refusal::new(ErrorCode::KDC_ERR_C_PRINCIPAL_UNKNOWN, "client not found"))?;
     check_account(&user, now)?;
-    // A service that may act for users at certain services only must not begin with one who never came to it.
-    let transition =
-        front.flags.contains(EntryFlags::TRUSTED_TO_AUTH) || front.allowed_to_delegate_to.is_empty();
+    certify::of_tgt(request, database)?;
     Ok(Named {
-        forwardable: transition && !user.flags.contains(EntryFlags::DISALLOW_FORWARDABLE),
+        forwardable: transition(front) && !user.flags.contains(EntryFlags::DISALLOW_FORWARDABLE),
         subject: Subject {
             client: user.principal.clone(),
             transited_type: 1,
@@ -109,6 +121,12 @@ fn to_self(
         pac: PacSource::Entry(Box::new(user)),
         end_time: None,
     })
+}
+
+/// Whether a user's ticket that a service got by S4U2Self can be evidence. A service that may act for users at
+/// certain services only must not begin with one who never came to it.
+pub(super) fn transition(front: &Entry) -> bool {
+    front.flags.contains(EntryFlags::TRUSTED_TO_AUTH) || front.allowed_to_delegate_to.is_empty()
 }
 
 /// [MS-SFU] 3.2.5.2: S4U2Proxy.
@@ -131,27 +149,15 @@ fn to_proxy(
         let code = ErrorCode::KDC_ERR_SERVER_NOMATCH;
         return Err(Refusal::new(code, "the evidence was shown to another service"));
     }
+    certify::of_tgt(request, database)?;
     let part = &evidence.part;
-    let user = match part.client.realm == front.principal.realm {
-        true => Some(
-            database
-                .lookup(&part.client)
-                .ok_or(Refusal::new(ErrorCode::KDC_ERR_C_PRINCIPAL_UNKNOWN, "client not found"))?,
-        ),
-        false => None,
-    };
-    if let Some(user) = &user {
-        check_account(user, now)?;
-        if user.flags.contains(EntryFlags::DISALLOW_FORWARDABLE) {
-            return Err(bad("the account cannot be delegated"));
-        }
-    }
+    let known = check_user(&part.client, &front.principal.realm, database, now)?;
     let forwardable = part.flags.contains(TicketFlags::FORWARDABLE);
     let listed = front.allowed_to_delegate_to.contains(&server.principal);
     let accepted = evidence.resource_based && server.allowed_to_act.contains(&front.principal);
     // Whom the target itself lets act, may for every account that can be delegated; where the account is not ours
     // to look at, only the ticket says whether it can.
-    match (accepted && (forwardable || user.is_some()), listed) {
+    match (accepted && (forwardable || known), listed) {
         (true, _) => {}
         (false, true) if forwardable => {}
         (false, true) => return Err(bad("the evidence is not forwardable")),
@@ -169,13 +175,32 @@ fn to_proxy(
             auth_time: part.auth_time,
             authorization_data: part.authorization_data.clone(),
         },
-        pac: PacSource::Evidence(pac),
+        pac: PacSource::Pac(pac),
         forwardable,
         end_time: Some(part.end_time),
     })
 }
 
-fn check_account(user: &Entry, now: SystemTime) -> Result<(), Refusal> {
+/// Whether an account may be delegated, where it is one of this realm: says whether it is.
+pub(super) fn check_user(
+    user: &Principal,
+    realm: &str,
+    database: &dyn Database,
+    now: SystemTime,
+) -> Result<bool, Refusal> {
+    if user.realm != realm {
+        return Ok(false);
+    }
+    let unknown = Refusal::new(ErrorCode::KDC_ERR_C_PRINCIPAL_UNKNOWN, "client not found");
+    let user = database.lookup(user).ok_or(unknown)?;
+    check_account(&user, now)?;
+    match user.flags.contains(EntryFlags::DISALLOW_FORWARDABLE) {
+        true => Err(bad("the account cannot be delegated")),
+        false => Ok(true),
+    }
+}
+
+pub(super) fn check_account(user: &Entry, now: SystemTime) -> Result<(), Refusal> {
     super::authentication::check_account(user, now)?;
     match user.password_expires {
         Some(end) if end <= now => {
@@ -231,6 +256,13 @@ impl Kdc {
             .and_then(|tickets| tickets.first())
             .ok_or(bad("no ticket of a user's"))?;
         let ticket = Ticket::from_asn1(ticket)?;
+        if ticket.server.is_krbtgt() && ticket.server.realm != self.realm {
+            let part = self.open(&ticket)?;
+            part.check_times(now, self.policy.clock_skew)?;
+            let (pac, client) = certify::far(&part, &ticket.server, self.database.as_ref())?;
+            let resource_based = PacOptions::allows_resource_based(padata)?;
+            return Ok(Evidence { server: ticket.server, client, part, resource_based, pac });
+        }
         if ticket.server.realm != self.realm || ticket.server.is_krbtgt() {
             let code = ErrorCode::KDC_ERR_SERVER_NOMATCH;
             return Err(Refusal::new(code, "the evidence is for no service of this realm").into());
@@ -246,10 +278,10 @@ impl Kdc {
         part.check_times(now, self.policy.clock_skew)?;
         let resource_based = PacOptions::allows_resource_based(padata)?;
         let pac = certify::of_evidence(&part, &key.key, &self.realm, self.database.as_ref())?;
-        Ok(Evidence { server: entry.principal, part, resource_based, pac })
+        Ok(Evidence { server: entry.principal, client: part.client.clone(), part, resource_based, pac })
     }
 }
 
-fn bad(text: &'static str) -> Refusal {
+pub(super) fn bad(text: &'static str) -> Refusal {
     Refusal::new(ErrorCode::KDC_ERR_BADOPTION, text)
 }

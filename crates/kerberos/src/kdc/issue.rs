@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rand_core::CryptoRng;
 
 use super::delegation::{self, InNameOf, PacSource};
-use super::{Database, Entry, EntryFlags, EntryKey, Policy, Refusal, certify, whole_seconds};
+use super::{Database, Entry, EntryFlags, EntryKey, Policy, Refusal, certify, transit, whole_seconds};
 use crate::pac;
 use crate::{
     AuthorizationData, Credential, EncTicketPart, EncryptionKey, EncryptionType, Error, ErrorCode,
@@ -58,11 +58,20 @@ pub struct TicketRequest {
 }
 
 impl TicketRequest {
+    /// The user that an answer names: the ticket's client, or with a referral, which names the service, who was
+    /// asked for.
+    pub(super) fn user<'a>(&'a self, ticket: &'a Credential) -> &'a Principal {
+        match &self.in_name_of {
+            Some(InNameOf::User(user)) if ticket.server.is_krbtgt() => user,
+            _ => &ticket.client,
+        }
+    }
+
     /// Whom the ticket must name, if anybody else than who asks. (An enterprise name says nothing.)
     pub(super) fn expected_client(&self) -> Option<&Principal> {
         match self.in_name_of.as_ref()? {
             InNameOf::User(user) => (user.name_type != NameType::ENTERPRISE).then_some(user),
-            InNameOf::Evidence(evidence) => Some(&evidence.part.client),
+            InNameOf::Evidence(evidence) => Some(&evidence.client),
         }
     }
 }
@@ -104,14 +113,23 @@ impl TicketSource for Issuer {
         let (start, mut end, mut renew) = self.times(request, &server, now)?;
         let mut subject = Subject {
             client: request.client.clone(),
-            transited_type: tgt.transited_type,
+            transited_type: transit::DOMAIN_X500_COMPRESS,
             transited: tgt.transited.clone(),
             auth_time: tgt.auth_time,
             authorization_data: tgt.authorization_data.clone(),
         };
+        let (from, here) = (&request.tgt_server.realm, &server.principal.realm);
+        if from != here {
+            // A service that comes back from a user's realm was never gone: the user comes from there.
+            let comes = match &request.in_name_of {
+                Some(InNameOf::User(user)) if tgt.client.realm == *here => &user.realm,
+                _ => &tgt.client.realm,
+            };
+            subject.transited = transit::through(tgt, comes, from, here, database)?;
+        }
         let mut source = None;
         if let Some(in_name_of) = &request.in_name_of {
-            let named = delegation::allowed(request, in_name_of, &server, database, now)?;
+            let named = delegation::allowed(request, in_name_of, &server, subject, database, now)?;
             flags
                 .set(TicketFlags::FORWARDABLE, flags.contains(TicketFlags::FORWARDABLE) && named.forwardable);
             flags.remove(TicketFlags::FORWARDED | TicketFlags::PROXY);
@@ -145,11 +163,8 @@ impl TicketSource for Issuer {
         };
         let pac = match source {
             None => certify::of_tgt(request, database)?,
-            Some(PacSource::Entry(user)) => Some(
-                certify::about(&user, &part)
-                    .map_err(|_| Refusal::new(ErrorCode::KRB_ERR_GENERIC, "the user cannot be described"))?,
-            ),
-            Some(PacSource::Evidence(pac)) => Some(pac),
+            Some(PacSource::Entry(user)) => Some(certify::describe(&user, part.auth_time)?),
+            Some(PacSource::Pac(pac)) => Some(pac),
         };
         let (part, ticket) = certify::seal(part, pac, &server, request.seal_with.as_ref(), database, rng)?;
         let mut credential = part.to_credential(&ticket, server.principal);
@@ -189,6 +204,7 @@ impl Issuer {
 fn find_service(request: &TicketRequest, database: &dyn Database) -> Result<Entry, Refusal> {
     let entry = database
         .lookup(&request.server)
+        .or_else(|| refer(request, database))
         .ok_or(Refusal::new(ErrorCode::KDC_ERR_S_PRINCIPAL_UNKNOWN, "server not found"))?;
     if entry.flags.contains(EntryFlags::LOCKED) {
         return Err(Refusal::new(ErrorCode::KDC_ERR_SERVICE_REVOKED, "the service is locked"));
@@ -203,6 +219,18 @@ fn find_service(request: &TicketRequest, database: &dyn Database) -> Result<Entr
         }
         _ => Ok(entry),
     }
+}
+
+/// The ticket-granting service of another realm, for a client that wants to go there or asks for one that is there.
+fn refer(request: &TicketRequest, database: &dyn Database) -> Option<Entry> {
+    let (server, here) = (&request.server, &request.server.realm);
+    let there = match &server.components[..] {
+        [_, realm] if server.is_krbtgt() => realm.clone(),
+        [name] if server.name_type == NameType::ENTERPRISE => name.rsplit_once('@')?.1.to_owned(),
+        _ if request.options.contains(KdcOptions::CANONICALIZE) => database.realm_of(server)?,
+        _ => return None,
+    };
+    (there != *here).then(|| transit::next_hop(&there, here, database)).flatten()
 }
 
 /// What was asked for, as far as the ticket-granting ticket allows: a wish that it does not allow is refused.

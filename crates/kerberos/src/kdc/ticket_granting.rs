@@ -6,10 +6,10 @@ use rand_core::CryptoRng;
 
 use super::authentication::apart;
 use super::delegation::{InNameOf, user};
-use super::{Failure, Kdc, Refusal, TicketRequest, Wanted, whole_seconds};
+use super::{EntryFlags, Failure, Kdc, Refusal, TicketRequest, Wanted, whole_seconds};
 use crate::asn1::{self, pa};
 use crate::crypto::KeyUsage;
-use crate::s4u::X509User;
+use crate::s4u::{PacOptions, X509User};
 use crate::{
     Credential, EncTicketPart, EncryptedData, EncryptionKey, EncryptionType, Error, ErrorCode, KdcOptions,
     Principal, Ticket,
@@ -116,13 +116,18 @@ impl Kdc {
         })
     }
 
-    /// Opens a ticket-granting ticket of this realm.
-    fn open(&self, ticket: &Ticket) -> Result<EncTicketPart, Failure> {
-        let not_us = Refusal::new(ErrorCode::KRB_AP_ERR_NOT_US, "not a ticket-granting ticket of this realm");
-        if !ticket.server.is_local_krbtgt() || ticket.server.realm != self.realm {
+    /// Opens a ticket-granting ticket for this realm: its own, or one from a realm that it trusts.
+    pub(super) fn open(&self, ticket: &Ticket) -> Result<EncTicketPart, Failure> {
+        let not_us =
+            Refusal::new(ErrorCode::KRB_AP_ERR_NOT_US, "not a ticket-granting ticket for this realm");
+        if ticket.server.components != ["krbtgt", &self.realm] {
             return Err(not_us.into());
         }
         let entry = self.database.lookup(&ticket.server).ok_or(not_us)?;
+        if entry.flags.contains(EntryFlags::LOCKED) {
+            let code = ErrorCode::KDC_ERR_TGT_REVOKED;
+            return Err(Refusal::new(code, "tickets from there are not accepted any more").into());
+        }
         let key = entry.key(ticket.enc_part.etype, ticket.enc_part.kvno).ok_or(Refusal::new(
             ErrorCode::KRB_AP_ERR_BADKEYVER,
             "no such key of the ticket-granting service",
@@ -178,7 +183,13 @@ impl Kdc {
     ) -> Result<EncryptionKey, Failure> {
         let missing = Refusal::new(ErrorCode::KDC_ERR_BADOPTION, "no second ticket");
         let second = body.additional_tickets.as_ref().and_then(|tickets| tickets.first()).ok_or(missing)?;
-        let second = self.open(&Ticket::from_asn1(second)?)?;
+        let second = Ticket::from_asn1(second)?;
+        if !second.server.is_local_krbtgt() {
+            return Err(
+                Refusal::new(ErrorCode::KDC_ERR_POLICY, "the second ticket is another realm's").into()
+            );
+        }
+        let second = self.open(&second)?;
         second.check_times(now, self.policy.clock_skew)?;
         match second.client == *server {
             true => Ok(second.session_key),
@@ -197,13 +208,17 @@ impl Wanted {
         now: SystemTime,
         rng: &mut dyn CryptoRng,
     ) -> Result<Vec<u8>, Error> {
-        let part = reply_part(ticket, self.nonce, whole_seconds(now));
+        let mut part = reply_part(ticket, self.nonce, whole_seconds(now));
+        if matches!(&self.request.in_name_of, Some(InNameOf::Evidence(evidence)) if evidence.resource_based) {
+            // So that a client knows that a referral is one in the user's name ([MS-SFU] 3.1.5.2.2).
+            part.encrypted_pa_data = Some(vec![PacOptions::resource_based()?]);
+        }
         let sealed = asn1::encode("EncTGSRepPart", &asn1::EncTgsRepPart(part))?;
         let cipher =
             self.reply_key.encrypt(self.reply_usage, hop_secret::SecretBytes::new(sealed).expose(), rng)?;
         let sealed = EncryptedData { etype: self.reply_key.etype, kvno: None, cipher };
         let padata = match &self.user_id {
-            Some(id) => Some(vec![X509User::answer(id.clone(), &ticket.client, &self.reply_key)?]),
+            Some(id) => Some(vec![X509User::answer(id.clone(), self.request.user(ticket), &self.reply_key)?]),
             None => None,
         };
         let reply = asn1::KdcRep {

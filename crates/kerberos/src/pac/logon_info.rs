@@ -91,12 +91,17 @@ impl LogonInfo {
 
     /// RPC_SID ([MS-DTYP] 2.4.2.3): S-1-5-21 and three numbers, with the count that goes before it.
     fn domain_id(&self) -> Vec<u8> {
-        let [a, b, c] = words(self.client.realm.as_bytes());
         let mut sid = 4_u32.to_le_bytes().to_vec();
         sid.extend([1, 4, 0, 0, 0, 0, 0, 5]);
-        [21, a, b, c].into_iter().for_each(|number| sid.extend(number.to_le_bytes()));
+        sid.extend(domain(&self.client.realm));
         sid
     }
+}
+
+/// The sub-authorities that all identifiers of a realm begin with.
+pub(super) fn domain(realm: &str) -> Vec<u8> {
+    let [a, b, c] = words(realm.as_bytes());
+    [21, a, b, c].into_iter().flat_map(u32::to_le_bytes).collect()
 }
 
 /// Numbers made of a name.

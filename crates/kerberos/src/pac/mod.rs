@@ -49,7 +49,7 @@ impl Pac {
     pub(crate) fn new(info: &LogonInfo, client: &Principal, auth_time: SystemTime) -> Result<Self, Error> {
         let mut pac = Self::default();
         pac.set(kind::LOGON_INFO, info.encode()?);
-        pac.set(kind::CLIENT_INFO, client_info(client, auth_time)?);
+        pac.set_client(&client.components.join("/"), auth_time)?;
         Ok(pac)
     }
 
@@ -64,7 +64,7 @@ impl Pac {
         if count > MAX_BUFFERS {
             return Err(Error::Limit { what: "buffers in a PAC", limit: MAX_BUFFERS });
         }
-        let mut pac = Self::default();
+        let (mut pac, mut total) = (Self::default(), 0_usize);
         for index in 0..count {
             let header = 8 + 16 * index;
             let field = |at| word(header + at).ok_or_else(|| wrong("it is cut short"));
@@ -74,6 +74,10 @@ impl Pac {
             let data = data.ok_or_else(|| wrong("a buffer lies outside of it"))?;
             if pac.get(kind).is_some() {
                 return Err(wrong("two buffers of one kind"));
+            }
+            total = total.saturating_add(size);
+            if total > bytes.len().saturating_sub(8 + 16 * count) {
+                return Err(wrong("buffers overlap"));
             }
             pac.buffers.push((kind, data.to_vec()));
         }
@@ -113,8 +117,28 @@ impl Pac {
 
     /// Whether it is about this client, who authenticated at this time ([MS-PAC] 2.7).
     pub(crate) fn is_about(&self, client: &Principal, auth_time: SystemTime) -> bool {
-        let expected = client_info(client, auth_time).ok();
+        self.is_named(&client.components.join("/"), auth_time)
+    }
+
+    /// Whether it has this name in it, and this time.
+    pub(crate) fn is_named(&self, name: &str, auth_time: SystemTime) -> bool {
+        let expected = client_info(name, auth_time).ok();
         expected.is_some_and(|expected| self.get(kind::CLIENT_INFO) == Some(&expected))
+    }
+
+    /// Puts another name into it.
+    pub(crate) fn set_client(&mut self, name: &str, auth_time: SystemTime) -> Result<(), Error> {
+        self.set(kind::CLIENT_INFO, client_info(name, auth_time)?);
+        Ok(())
+    }
+
+    /// The client that it names together with a realm ([`full_name`]).
+    pub(crate) fn far_client(&self, auth_time: SystemTime) -> Option<Principal> {
+        let units = self.get(kind::CLIENT_INFO)?.get(10..)?.chunks_exact(2);
+        let units: Vec<u16> = units.filter_map(|c| c.first_chunk()).map(|c| u16::from_le_bytes(*c)).collect();
+        let name = String::from_utf16(&units).ok()?;
+        let client = Principal::parse(&name, None).ok()?;
+        (full_name(&client) == name && self.is_named(&name, auth_time)).then_some(client)
     }
 
     /// Signs it and puts it first into the ticket's authorization data, in place of whatever was there
@@ -157,12 +181,11 @@ impl Pac {
         server: &EncryptionKey,
         kdc: &[&EncryptionKey],
     ) -> Result<Option<Self>, Error> {
-        let Some(bytes) = find(&part.authorization_data)? else { return Ok(None) };
-        let pac = Self::parse(&bytes)?;
+        let Some(pac) = Self::open_foreign(part, server)? else { return Ok(None) };
+        let bytes = find(&part.authorization_data)?.unwrap_or_default();
         let missing = Error::Integrity(WHAT);
-        let signature = |kind| pac.get(kind).filter(|s| s.len() > 4).ok_or(missing.clone());
+        let signature = |kind| pac.signature(kind);
         let (by_server, by_kdc) = (signature(kind::SERVER_CHECKSUM)?, signature(kind::KDC_CHECKSUM)?);
-        verify(&[server], &blanked(&bytes, &[kind::SERVER_CHECKSUM, kind::KDC_CHECKSUM])?, by_server)?;
         // Over the server's signature without its type, and without what may follow it.
         let length = server.checksum_key(CHECKSUM)?.length();
         let signed = by_server.get(4..4 + length).ok_or(missing.clone())?;
@@ -175,6 +198,26 @@ impl Pac {
             verify(kdc, unsigned.to_der()?.expose(), signature(kind::TICKET_CHECKSUM)?)?;
         }
         Ok(Some(pac))
+    }
+
+    /// The PAC in a ticket, after a check of the signature that was made with the server's key: all that can be
+    /// checked of another realm's.
+    pub(crate) fn open_foreign(part: &EncTicketPart, server: &EncryptionKey) -> Result<Option<Self>, Error> {
+        let Some(bytes) = find(&part.authorization_data)? else { return Ok(None) };
+        let pac = Self::parse(&bytes)?;
+        let unsigned = blanked(&bytes, &[kind::SERVER_CHECKSUM, kind::KDC_CHECKSUM])?;
+        verify(&[server], &unsigned, pac.signature(kind::SERVER_CHECKSUM)?)?;
+        Ok(Some(pac))
+    }
+
+    /// Whether any security identifier in it is one of this realm's.
+    pub(crate) fn names_domain(&self, realm: &str) -> bool {
+        let domain = logon_info::domain(realm);
+        self.buffers.iter().any(|(_, data)| data.windows(domain.len()).any(|window| window == domain))
+    }
+
+    fn signature(&self, kind: u32) -> Result<&[u8], Error> {
+        self.get(kind).filter(|signature| signature.len() > 4).ok_or(Error::Integrity(WHAT))
     }
 }
 
@@ -223,9 +266,14 @@ fn blanked(bytes: &[u8], kinds: &[u32]) -> Result<Vec<u8>, Error> {
     Ok(out)
 }
 
+/// A name with its realm, as it stands in a PAC that goes between realms in a service's hand.
+pub(crate) fn full_name(client: &Principal) -> String {
+    format!("{}@{}", client.components.join("/"), client.realm)
+}
+
 /// PAC_CLIENT_INFO ([MS-PAC] 2.7): when the client authenticated, and its name.
-fn client_info(client: &Principal, auth_time: SystemTime) -> Result<Vec<u8>, Error> {
-    let name: Vec<u8> = client.components.join("/").encode_utf16().flat_map(u16::to_le_bytes).collect();
+fn client_info(name: &str, auth_time: SystemTime) -> Result<Vec<u8>, Error> {
+    let name: Vec<u8> = name.encode_utf16().flat_map(u16::to_le_bytes).collect();
     let length = u16::try_from(name.len()).map_err(|_| malformed(WHAT, "the client's name is too long"))?;
     let mut info = filetime(auth_time).to_le_bytes().to_vec();
     info.extend(length.to_le_bytes());
@@ -254,10 +302,15 @@ pub(crate) fn without_pac(list: &[AuthorizationData]) -> Vec<AuthorizationData> 
 fn find(list: &[AuthorizationData]) -> Result<Option<Vec<u8>>, Error> {
     let mut found = None;
     for element in list.iter().filter(|element| element.ad_type == AD_IF_RELEVANT) {
-        for inner in inner(element)?.into_iter().filter(|inner| inner.ad_type == AD_PAC) {
-            if found.replace(inner.data).is_some() {
-                return Err(malformed(WHAT, "there are two"));
-            }
+        let inner = inner(element)?;
+        let mut pacs = inner.iter().filter(|inner| inner.ad_type == AD_PAC);
+        let Some(pac) = pacs.next() else { continue };
+        if found.replace(pac.data.clone()).is_some() || pacs.next().is_some() {
+            return Err(malformed(WHAT, "there are two"));
+        }
+        // The ticket's checksum is made over the container as we write it.
+        if wrap(&inner)? != *element {
+            return Err(malformed(WHAT, "its container is not in DER"));
         }
     }
     Ok(found)

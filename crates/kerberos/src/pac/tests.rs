@@ -57,6 +57,30 @@ fn what_is_written_is_read_again() {
 }
 
 #[test]
+fn what_is_no_pac_is_refused() {
+    // number, version, then kind, size and the two halves of the offset for each; the data begins at 40
+    let pac = |words: &[u32]| {
+        let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        bytes.resize(80, 0);
+        Pac::parse(&bytes)
+    };
+    assert!(pac(&[2, 0, 1, 40, 40, 0, 10, 0, 80, 0]).is_ok());
+    for wrong in [
+        &[2, 1, 1, 8, 40, 0, 10, 8, 48, 0][..],
+        &[2, 0, 1, 8, 40, 0, 1, 8, 48, 0],
+        &[2, 0, 1, 8, 39, 0, 10, 8, 48, 0],
+        &[2, 0, 1, 41, 40, 0, 10, 8, 48, 0],
+        &[2, 0, 1, 40, 40, 1, 10, 0, 48, 0],
+        &[2, 0, 1, u32::MAX, 40, 0, 10, 8, u32::MAX, 0],
+        // the sizes add up to more than there is
+        &[2, 0, 1, 40, 40, 0, 10, 1, 40, 0],
+    ] {
+        assert!(pac(wrong).is_err(), "{wrong:?}");
+    }
+    assert!(pac(&[65, 0]).is_err() && pac(&[5, 0]).is_err() && Pac::parse(&[]).is_err());
+}
+
+#[test]
 fn signatures_of_every_key_type_hold_and_break() {
     let types = [
         EncryptionType::Aes128CtsHmacSha1,

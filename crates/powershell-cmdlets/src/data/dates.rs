@@ -84,7 +84,7 @@ impl Cmdlet for GetDate {
         if let Some(Value::Double(seconds)) = context.arg("UnixTimeSeconds").map(Value::base) {
             let start = DateTime::from_date(1970, 1, 1).unwrap_or(DateTime::MIN);
             let span = TimeSpan::from_seconds(*seconds).unwrap_or_default();
-            date = start.add(span).unwrap_or(start).with_kind(DateTimeKind::Local);
+            date = start.checked_add(span).unwrap_or(start).with_kind(DateTimeKind::Local);
         }
         let part = |name: &str| context.integer(name).and_then(|n| u32::try_from(n).ok());
         let mut parts = date.parts();
@@ -113,7 +113,8 @@ impl Cmdlet for GetDate {
             // A day that the month does not have moves on, as adding days would.
             let DateParts { day, .. } = parts;
             let first = DateTime::from_parts(DateParts { day: 1, ..parts }, date.kind());
-            let moved = first.and_then(|d| d.add(TimeSpan::from_ticks(i64::from(day - 1) * 864_000_000_000)));
+            let moved =
+                first.and_then(|d| d.checked_add(TimeSpan::from_ticks(i64::from(day - 1) * 864_000_000_000)));
             date = moved.unwrap_or(date);
         }
         if context.switch("AsUTC") && date.kind() != DateTimeKind::Utc {
@@ -149,7 +150,7 @@ impl Cmdlet for GetDate {
 fn iso_week(date: DateTime) -> i64 {
     // The week's Thursday decides the year it belongs to.
     let weekday = i64::from((date.day_of_week() + 6) % 7);
-    let thursday = date.add(TimeSpan::from_ticks((3 - weekday) * 864_000_000_000)).unwrap_or(date);
+    let thursday = date.checked_add(TimeSpan::from_ticks((3 - weekday) * 864_000_000_000)).unwrap_or(date);
     i64::from(thursday.day_of_year() - 1) / 7 + 1
 }
 

@@ -593,7 +593,7 @@ impl Transfer {
             context.error(Arc::clone(error.record()))?;
             return Ok(false);
         }
-        if (from.is_container() || !force) && Path::new(target).exists() {
+        if (!force || from.is_container()) && Path::new(target).exists() {
             let message = if from.is_container() {
                 format!(
                     "Cannot create '{target}' because a file or directory with the same name already exists."

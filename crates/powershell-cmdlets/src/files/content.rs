@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use hop_powershell_runtime::command::{Cmdlet, CmdletInfo, CommandTable, ParameterInfo as P};
 use hop_powershell_runtime::context::CmdletContext;
+use hop_powershell_runtime::convert;
 use hop_powershell_runtime::flow::Run;
-use hop_powershell_runtime::value::{Error, ErrorCategory, PsObject, Value};
+use hop_powershell_runtime::value::{Error, ErrorCategory, PsObject, TypeRef, Value};
 
 use super::encoding::{Encoding, encoding_parameter};
 use super::item::note_place;
@@ -381,14 +382,6 @@ pub(crate) fn make_writable(path: &str) {
 }
 
 impl Cmdlet for WriteContent {
-    fn begin(&mut self, context: &mut CmdletContext<'_>) -> Run {
-        // Without a path from the pipeline the files are opened before any input comes, so that they are emptied.
-        if context.has("Path") || context.has("LiteralPath") {
-            return self.open(context);
-        }
-        Ok(())
-    }
-
     fn process(&mut self, context: &mut CmdletContext<'_>) -> Run {
         self.open(context)?;
         let encoding = Encoding::of(context)?.unwrap_or(Encoding::Utf8);
@@ -499,6 +492,23 @@ impl Cmdlet for ClearContent {
             }
         }
         Ok(())
+    }
+}
+
+/// The bytes in a value: a byte array, or numbers that fit.
+pub(crate) fn bytes_of(
+    value: &Value,
+    engine: &mut dyn hop_powershell_runtime::value::Callbacks,
+) -> Option<Vec<u8>> {
+    match value.base() {
+        Value::Array(array) if array.as_bytes().is_some() => array.as_bytes(),
+        other => {
+            let array = convert::convert_to(other, &TypeRef::named("System.Byte").array(1), engine).ok()?;
+            match array {
+                Value::Array(array) => array.as_bytes(),
+                _ => None,
+            }
+        }
     }
 }
 

@@ -14,9 +14,10 @@ use hop_powershell_runtime::context::CmdletContext;
 use hop_powershell_runtime::flow::Run;
 use hop_powershell_runtime::value::{Error, ErrorCategory, Value};
 
-pub(crate) use content::{lines, make_writable};
+pub(crate) use content::{bytes_of, lines, make_writable};
 pub(crate) use encoding::{Encoding, encoding_parameter};
-pub(crate) use paths::{Place, expand, resolve};
+pub(crate) use item::{FileItem, file_object};
+pub(crate) use paths::{Place, children, expand, resolve};
 
 pub(crate) const MANAGEMENT: &str = "Microsoft.PowerShell.Management";
 

@@ -120,7 +120,11 @@ pub fn to_number(value: &Value, target: &str) -> Option<Result<Value, Error>> {
     Some(match base {
         Value::Null | Value::Empty => from_f64(value, target, 0.0),
         Value::Bool(b) => from_f64(value, target, f64::from(u8::from(*b))),
-        Value::String(text) => from_text(value, text, target),
+        // A cast goes by the number's value; only Parse keeps zeros at the end.
+        Value::String(text) => from_text(value, text, target).map(|n| match n {
+            Value::Decimal(d) => Value::Decimal(d.normalize()),
+            other => other,
+        }),
         Value::Double(n) => from_f64(value, target, *n),
         Value::Single(n) => from_single(value, target, *n),
         Value::Decimal(n) => from_decimal(value, target, *n),

@@ -49,6 +49,13 @@ fn text(value: &Value, separator: &str, unroll: bool, engine: &mut Option<&mut d
         Value::Exception(exception) => exception_text(exception),
         Value::ErrorRecord(record) => record.message(),
         Value::SecureString(_) => "System.Security.SecureString".to_owned(),
+        Value::Native(_) | Value::Object(_)
+            if let Some(engine) = engine.as_deref_mut()
+                && let Value::Native(_) = value.base()
+                && let Some(Ok(text)) = engine.object_text(value.base()) =>
+        {
+            text
+        }
         Value::Native(native) => match native.enumerate().filter(|_| unroll) {
             Some(items) if native.text() == native.type_ref().full_name() => {
                 let list: Vec<String> =

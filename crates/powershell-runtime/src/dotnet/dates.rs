@@ -50,7 +50,7 @@ pub(super) fn date_method(
         };
         let add = |seconds: f64| -> Result<Option<Value>, Error> {
             let ticks = (seconds * 10_000_000.0).round() as i64;
-            date.add(TimeSpan::from_ticks(ticks)).map(|d| Some(Value::DateTime(d))).ok_or_else(range)
+            date.checked_add(TimeSpan::from_ticks(ticks)).map(|d| Some(Value::DateTime(d))).ok_or_else(range)
         };
         let offset = {
             let now = engine.system().now();
@@ -62,9 +62,9 @@ pub(super) fn date_method(
             "addminutes" => return add(number(engine)? * 60.0),
             "addseconds" => return add(number(engine)?),
             "addmilliseconds" => return add(number(engine)? / 1000.0),
-            "addticks" => {
-                Value::DateTime(date.add(TimeSpan::from_ticks(number(engine)? as i64)).ok_or_else(range)?)
-            }
+            "addticks" => Value::DateTime(
+                date.checked_add(TimeSpan::from_ticks(number(engine)? as i64)).ok_or_else(range)?,
+            ),
             "addmonths" => Value::DateTime(date.add_months(number(engine)? as i64).ok_or_else(range)?),
             "addyears" => Value::DateTime(date.add_months(number(engine)? as i64 * 12).ok_or_else(range)?),
             "add" | "subtract" => {
@@ -77,7 +77,7 @@ pub(super) fn date_method(
                     return Ok(None);
                 };
                 let ticks = if name == "add" { span.ticks() } else { -span.ticks() };
-                Value::DateTime(date.add(TimeSpan::from_ticks(ticks)).ok_or_else(range)?)
+                Value::DateTime(date.checked_add(TimeSpan::from_ticks(ticks)).ok_or_else(range)?)
             }
             "tostring" if !args.is_empty() => {
                 let culture = args.get(1).map(crate::convert::to_text).unwrap_or_default();

@@ -364,6 +364,10 @@ impl NativeObject for DictEntry {
             "key" => self.key.clone(),
             "name" if self.kind.is("System.Collections.DictionaryEntry") => self.key.clone(),
             "value" => self.value.clone(),
+            "namedisplay" => match self.key.base() {
+                Value::Double(_) | Value::Single(_) | Value::Decimal(_) => Value::from(to_text(&self.key)),
+                _ => self.key.clone(),
+            },
             _ => return None,
         }))
     }

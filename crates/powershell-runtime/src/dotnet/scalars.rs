@@ -22,6 +22,7 @@ pub(super) fn property(
             "majorrevision" | "minorrevision" => -1,
             _ => return None,
         }),
+        Value::Guid(guid) if name == "guid" => Value::from(guid.to_string()),
         Value::Enum(kind, n) if name == "value__" => kind.number_value(*n),
         Value::Type(kind) => type_property(kind, name)?,
         Value::Exception(exception) => match name {
@@ -89,6 +90,10 @@ fn type_property(kind: &TypeRef, name: &str) -> Option<Value> {
         )),
         "isinterface" | "isabstract" => Value::Bool(false),
         "ispublic" | "isserializable" => Value::Bool(true),
+        "basetype" if matches!(kind.kind(), TypeKind::Class(..)) => match kind.kind() {
+            TypeKind::Class(base, _) => Value::Type(base.clone()),
+            _ => Value::Null,
+        },
         "basetype" => match crate::value::type_hierarchy(kind).get(1) {
             Some(base) => Value::Type(TypeRef::named(base)),
             None => Value::Null,

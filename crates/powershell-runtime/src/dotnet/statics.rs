@@ -232,6 +232,11 @@ fn parse_methods(kind: &TypeRef, name: &str, args: &[Value], engine: &mut dyn Ca
                     format!("The input string '{text}' was not in a correct format."),
                 ));
             }
+            if kind.is("System.Decimal")
+                && let Ok(number) = text.trim().replace(',', "").parse::<Decimal>()
+            {
+                return Ok(Some(Value::Decimal(number)));
+            }
             if kind.is("System.Boolean") {
                 return match text.trim().to_ascii_lowercase().as_str() {
                     "true" => Ok(Some(Value::Bool(true))),

@@ -160,6 +160,12 @@ impl Runspace {
         if let Some(result) = self.engine_method(&target_value, &text, &values) {
             return result;
         }
+        // `([Base]$this).Method()` calls the base class's own method.
+        if let Some(type_ref) = self.static_cast_of(target)
+            && let Some(result) = self.base_method(&target_value, &type_ref, &text, &values)
+        {
+            return result;
+        }
         self.call_method(&target_value, &text, &values).map_err(Flow::Error)
     }
 
@@ -219,11 +225,7 @@ impl Runspace {
                     self.env.remove(name);
                 } else {
                     let text = self.to_text(&value);
-                    if text.is_empty() {
-                        self.env.remove(name);
-                    } else {
-                        self.env.insert(name.to_string(), text);
-                    }
+                    self.env.insert(name.to_string(), text);
                 }
                 Ok(())
             }

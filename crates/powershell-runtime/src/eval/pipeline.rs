@@ -691,7 +691,7 @@ impl Runspace {
                 let ast = self.parse(&command.command, None).map_err(Flow::Error)?;
                 (Resolved::Block(Arc::new(ScriptBlock::new(ast, None))), !command.use_local_scope)
             } else {
-                (self.resolve_command(&command.command).map_err(Flow::Error)?, false)
+                (self.resolve_command(&command.command).map_err(Flow::Error)?, command.dotted)
             };
             let verbatim = args
                 .iter()

@@ -340,6 +340,7 @@ impl Runspace {
             name: if name.is_empty() { "<ScriptBlock>".to_string() } else { name.to_string() },
             source: block.ast.source.clone(),
             advanced: false,
+            method: None,
         });
         let mut state = State {
             scope,
@@ -363,6 +364,7 @@ impl Runspace {
                 name: state.frame.name.clone(),
                 source: state.frame.source.clone(),
                 advanced: true,
+                method: None,
             };
             state.frame = Arc::new(frame);
             self.state = state.clone();
@@ -447,7 +449,11 @@ impl Runspace {
                 d.insert_str(name, value.clone());
             }
         }
+        if dotted && block.ast.param_block.is_some() {
+            scope.set("PSBoundParameters", parameters.clone());
+        }
         if !dotted {
+            scope.set("input", Value::array(Vec::new()));
             scope.set("PSBoundParameters", parameters.clone());
             if !metadata.advanced {
                 scope.set("args", Value::array(bound.rest.clone()));
@@ -548,7 +554,10 @@ impl Runspace {
         let saved = std::mem::replace(&mut self.state, run.state.clone());
         let propagate = saved.propagate;
         self.state.propagate = propagate;
-        let result = self.exec_block(&part.body, out);
+        let result = match self.define_types(&part.body) {
+            Ok(()) => self.exec_block(&part.body, out),
+            Err(flow) => Err(flow),
+        };
         self.state = saved;
         self.leave_call();
         match result {
@@ -687,6 +696,7 @@ impl Runspace {
             name: "<ScriptBlock>".to_string(),
             source: script.ast.source.clone(),
             advanced: false,
+            method: None,
         };
         self.state.frame = Arc::new(frame);
         if let Some(m) = &script.module
@@ -766,7 +776,7 @@ impl Runspace {
         self.script_end(&mut run, out)
     }
 
-    /// Runs a script file.
+    /// Runs a script file in the running scope, as `-File` does.
     pub fn run_file(
         &mut self,
         path: &str,
@@ -774,8 +784,12 @@ impl Runspace {
         input: Option<Vec<Value>>,
         out: &mut dyn Sink,
     ) -> Run {
-        let call =
-            CommandCall { command: path.to_string(), parameters: args.to_vec(), ..CommandCall::default() };
+        let call = CommandCall {
+            command: path.to_string(),
+            parameters: args.to_vec(),
+            dotted: true,
+            ..CommandCall::default()
+        };
         self.invoke_commands(&[call], input, out)
     }
 }

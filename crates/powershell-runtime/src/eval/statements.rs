@@ -199,8 +199,9 @@ impl Runspace {
                 self.define_function(f);
                 Ok(())
             }
-            StatementKind::Type(t) => {
-                self.define_type(t).map_err(|e| self.place_flow(Flow::Error(e), t.span))
+            StatementKind::Type(t) => self.define_type(t).map_err(|f| self.place_flow(f, t.span)),
+            StatementKind::Return(value) if self.state.frame.method.is_some() => {
+                self.return_from_method(value.as_deref())
             }
             StatementKind::Return(value) => {
                 if let Some(value) = value {

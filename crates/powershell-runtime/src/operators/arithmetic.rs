@@ -429,7 +429,7 @@ fn decimals(op: Op, a: &Value, b: &Value) -> Result<Value, Error> {
         Op::Add => x.checked_add(y),
         Op::Sub => x.checked_sub(y),
         Op::Mul => x.checked_mul(y),
-        Op::Div => x.checked_div(y),
+        Op::Div => x.checked_div(y).map(|d| d.normalize()),
         Op::Rem => x.checked_rem(y),
     };
     result.map(Value::Decimal).ok_or_else(|| {
@@ -488,7 +488,7 @@ fn dates(op: Op, left: &Value, right: &Value, engine: &mut dyn Callbacks) -> Res
     Ok(match (left.base(), right.base()) {
         (Value::DateTime(a), Value::DateTime(b)) if op == Op::Sub => Some(Value::TimeSpan(a.since(*b))),
         (Value::DateTime(a), Value::TimeSpan(b)) if op == Op::Sub => {
-            Some(Value::DateTime(a.add(TimeSpan::from_ticks(-b.ticks())).ok_or_else(range)?))
+            Some(Value::DateTime(a.checked_add(TimeSpan::from_ticks(-b.ticks())).ok_or_else(range)?))
         }
         (Value::DateTime(_), Value::String(_)) if op == Op::Sub => {
             return Err(Error::new(
@@ -500,7 +500,7 @@ fn dates(op: Op, left: &Value, right: &Value, engine: &mut dyn Callbacks) -> Res
         }
         (Value::DateTime(a), _) if op == Op::Add => {
             let span = span_of(right, engine)?;
-            Some(Value::DateTime(a.add(span).ok_or_else(range)?))
+            Some(Value::DateTime(a.checked_add(span).ok_or_else(range)?))
         }
         (Value::DateTime(_), _) => return Err(no_operator(left, op)),
         (Value::TimeSpan(a), Value::DateTime(b)) if op == Op::Add => {

@@ -89,6 +89,11 @@ pub fn equals(left: &Value, right: &Value, ignore_case: bool, engine: &mut dyn C
     if left.is_null() || right.is_null() {
         return left.is_null() && right.is_null();
     }
+    if let Value::Native(_) = left.base()
+        && let Some(equal) = engine.object_equals(left.base(), right.base())
+    {
+        return equal;
+    }
     match left.base() {
         Value::String(text) => {
             return compare_text_equal(text, &convert::to_text_with(right, engine), ignore_case);

@@ -27,6 +27,11 @@ pub trait NativeObject: Any + Debug + Send + Sync {
         Vec::new()
     }
 
+    /// Names of all properties, those that are not shown by default as well.
+    fn all_properties(&self) -> Vec<Arc<str>> {
+        self.properties()
+    }
+
     /// Reads a property, found without case; `None` when there is none of that name.
     fn get(&self, _name: &str) -> Option<Result<Value, Error>> {
         None
@@ -188,6 +193,16 @@ pub trait Callbacks {
 
     /// A method of a part of `$ExecutionContext`: `variable`, `path` or `command`.
     fn session_method(&mut self, _part: &str, _name: &str, _args: &[Value]) -> Option<Result<Value, Error>> {
+        None
+    }
+
+    /// The text of an object whose class has a `ToString` of its own, written in script.
+    fn object_text(&mut self, _value: &Value) -> Option<Result<String, Error>> {
+        None
+    }
+
+    /// Whether two objects are equal by an `Equals` written in script.
+    fn object_equals(&mut self, _left: &Value, _right: &Value) -> Option<bool> {
         None
     }
 

@@ -167,8 +167,7 @@ impl DateTime {
     }
 
     /// Adds a span; `None` when out of range.
-    #[expect(clippy::should_implement_trait, reason = "it can fail")]
-    pub fn add(self, span: TimeSpan) -> Option<Self> {
+    pub fn checked_add(self, span: TimeSpan) -> Option<Self> {
         Self::from_ticks(self.ticks.checked_add(span.0)?, self.kind)
     }
 

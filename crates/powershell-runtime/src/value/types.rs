@@ -25,13 +25,15 @@ pub enum TypeKind {
     Generic(Arc<str>, Vec<TypeRef>),
     /// An enumeration.
     Enum(Arc<EnumType>),
+    /// A class that a script defines: its base type and interfaces.
+    Class(TypeRef, Vec<TypeRef>),
 }
 
 /// An assembly-qualified name needs the assembly; nearly every type named in a generic argument is from this one.
 const CORE_LIBRARY: &str =
     "System.Private.CoreLib, Version=10.0.0.0, Culture=neutral, PublicKeyToken=7cec85d7bea7798e";
 const AUTOMATION: &str =
-    "System.Management.Automation, Version=7.6.5.500, Culture=neutral, PublicKeyToken=31bf3856ad364e35";
+    "System.Management.Automation, Version=7.6.0.500, Culture=neutral, PublicKeyToken=31bf3856ad364e35";
 
 static OBJECT: LazyLock<TypeRef> = LazyLock::new(|| TypeRef::new("System.Object".into(), TypeKind::Named));
 
@@ -70,6 +72,11 @@ impl TypeRef {
     /// The type of an enumeration.
     pub fn of_enum(kind: &Arc<EnumType>) -> Self {
         Self::new(kind.name().to_owned(), TypeKind::Enum(Arc::clone(kind)))
+    }
+
+    /// The type of a class that a script defines.
+    pub fn class(name: &str, base: Self, interfaces: Vec<Self>) -> Self {
+        Self::new(name.to_owned(), TypeKind::Class(base, interfaces))
     }
 
     /// The shape of the type.
@@ -160,6 +167,10 @@ fn last_part(name: &str) -> &str {
 }
 
 fn implements(kind: &TypeRef, interface: &str) -> bool {
+    if let TypeKind::Class(base, interfaces) = kind.kind() {
+        return interfaces.iter().any(|i| i.full_name() == interface || implements(i, interface))
+            || implements(base, interface);
+    }
     let name = kind.full_name();
     let definition = match kind.kind() {
         TypeKind::Generic(definition, _) => definition,
@@ -197,10 +208,8 @@ fn implements(kind: &TypeRef, interface: &str) -> bool {
         "System.Collections.IDictionary" => dictionary,
         "System.IComparable" | "System.IConvertible" | "System.IFormattable" => {
             let plain = base_type_name(name) == Some("System.ValueType") && name != "System.Guid";
-            match interface {
-                "System.IFormattable" => plain && name != "System.Boolean" && name != "System.Char",
-                _ => plain || name == "System.String",
-            }
+            ((plain || name == "System.String") && interface != "System.IFormattable")
+                || (plain && name != "System.Boolean" && name != "System.Char")
         }
         "System.ICloneable" => list || dictionary || name == "System.String",
         "System.IDisposable" => name.starts_with("System.IO.") && name.ends_with("Stream"),
@@ -329,6 +338,7 @@ pub fn type_hierarchy(kind: &TypeRef) -> Vec<Arc<str>> {
             push(&mut names, &["System.ValueType", "System.Object"]);
         }
         TypeKind::Generic(..) => push(&mut names, &["System.Object"]),
+        TypeKind::Class(base, _) => names.extend(type_hierarchy(base)),
         TypeKind::Named => {
             let mut current = kind.full_name().to_owned();
             while let Some(base) = base_type_name(&current) {

@@ -16,8 +16,7 @@ pub struct Kerberos(pub Tickets);
 
 impl Provider for Kerberos {
     fn begin(&self, _: Channel) -> BoxFuture<'_, Result<Box<dyn Security>, Error>> {
-        let link: Box<dyn Security> =
-            Box::new(Link { tickets: self.0.clone(), expected: None, sealer: None });
+        let link: Box<dyn Security> = Box::new(Link::new(self.0.clone()));
         async { Ok(link) }.boxed()
     }
 }
@@ -27,6 +26,12 @@ pub struct Link {
     tickets: Tickets,
     expected: Option<ExpectApRep>,
     sealer: Option<Sealer>,
+}
+
+impl Link {
+    pub fn new(tickets: Tickets) -> Self {
+        Self { tickets, expected: None, sealer: None }
+    }
 }
 
 impl Security for Link {
