@@ -117,7 +117,12 @@ impl Parser<'_> {
         loop {
             self.skip_newlines()?;
             if self.peek() == Some('[') {
-                attributes.extend(self.attributes()?);
+                let found = self.attributes()?;
+                if found.is_empty() {
+                    let span = Span::new(self.pos + 1, self.pos + 1);
+                    return self.fail_incomplete(span, "MissingTypename", "Missing type name after '['.");
+                }
+                attributes.extend(found);
             } else if self.peek_keyword() == "static" {
                 self.pos += 6;
                 is_static = true;

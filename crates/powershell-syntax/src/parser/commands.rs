@@ -464,7 +464,7 @@ impl Parser<'_> {
             _ => None,
         };
         let result = match primary {
-            Some(expr) => Some(self.postfix(expr, true)?),
+            Some(expr) => Some(self.beside(|parser| parser.postfix(expr, true))?),
             None => {
                 self.pos = start;
                 self.word()?

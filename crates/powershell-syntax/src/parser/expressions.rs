@@ -151,6 +151,10 @@ impl Parser<'_> {
     }
 
     fn binary(&mut self, minimum: u8) -> Res<Expr> {
+        self.beside(|parser| parser.binary_chain(minimum))
+    }
+
+    fn binary_chain(&mut self, minimum: u8) -> Res<Expr> {
         let mut left = self.array_literal()?;
         loop {
             let before = self.pos;
@@ -176,6 +180,7 @@ impl Parser<'_> {
             self.enter()?;
             let right = self.binary(precedence)?;
             self.leave();
+            self.link()?;
             let span = left.span.to(right.span);
             left = Expr {
                 span,
@@ -355,7 +360,11 @@ impl Parser<'_> {
         self.fail_incomplete(span, "ExpectedExpression", "An expression was expected.")
     }
 
-    fn primary_with_postfix(&mut self, _cast: bool) -> Res<Expr> {
+    fn primary_with_postfix(&mut self, cast: bool) -> Res<Expr> {
+        self.beside(|parser| parser.primary_and_postfix(cast))
+    }
+
+    fn primary_and_postfix(&mut self, _cast: bool) -> Res<Expr> {
         if self.peek() == Some('[') {
             return match self.bracket_expression()? {
                 Some(expr) => Ok(expr),
@@ -576,6 +585,8 @@ impl Parser<'_> {
     /// Members, indexes, calls and `++` after an expression. `argument`: nothing blank may come between.
     pub(crate) fn postfix(&mut self, mut expr: Expr, argument: bool) -> Res<Expr> {
         loop {
+            // The last turn adds nothing to the tree; one too many is no harm.
+            self.link()?;
             let before = self.pos;
             let next = self.peek_nth(1);
             match self.peek() {
@@ -613,16 +624,17 @@ impl Parser<'_> {
                             || self.at("::") && self.peek_nth(2).is_some_and(is_name_start);
                         if !dotted || !self.dot_continues(before) {
                             self.pos = before;
-                            return Ok(expr);
+                            break;
                         }
                         continue;
                     }
                     self.pos = before;
-                    return Ok(expr);
+                    break;
                 }
-                _ => return Ok(expr),
+                _ => break,
             }
         }
+        Ok(expr)
     }
 
     /// Whether a `.name` on a following line continues the expression: it does when it cannot be a

@@ -25,6 +25,9 @@ pub(crate) type Res<T> = Result<T, Abort>;
 /// How deep expressions and blocks may nest.
 const MAX_DEPTH: usize = 400;
 
+/// How many operators and members may follow each other on one path through the tree: `1+1+1` nests to the left.
+const MAX_LINKS: usize = 5000;
+
 pub(crate) struct Parser<'a> {
     pub(crate) source: &'a Arc<Source>,
     pub(crate) text: &'a str,
@@ -35,6 +38,8 @@ pub(crate) struct Parser<'a> {
     pub(crate) errors: Vec<ParseError>,
     /// Errors found by checks on a complete tree; they do not end the parse.
     pub(crate) depth: usize,
+    /// The most operators and members on one path through the expressions read since this was reset.
+    pub(crate) links: usize,
     /// `,` separates arguments instead of making arrays.
     pub(crate) no_comma: bool,
     /// Comments seen: (span).
@@ -51,6 +56,7 @@ pub(crate) fn parse(source: &Arc<Source>) -> (Arc<ScriptBlock>, Vec<ParseError>)
         end: source.text().len(),
         errors: Vec::new(),
         depth: 0,
+        links: 0,
         no_comma: false,
         comments: Vec::new(),
         in_ternary: 0,
@@ -126,10 +132,28 @@ impl Parser<'_> {
     pub(crate) fn enter(&mut self) -> Res<()> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            let span = self.here();
-            return self.fail(span, "ScriptTooComplicated", "The script is too complicated to be parsed.");
+            return self.too_complicated();
         }
         Ok(())
+    }
+
+    /// Reads an expression that does not stand on top of those read before.
+    pub(crate) fn beside<T>(&mut self, read: impl FnOnce(&mut Self) -> Res<T>) -> Res<T> {
+        let beside = std::mem::take(&mut self.links);
+        let read = read(self)?;
+        self.links = self.links.max(beside);
+        Ok(read)
+    }
+
+    /// The tree of the expressions read since `links` was reset grows by one at its root.
+    pub(crate) fn link(&mut self) -> Res<()> {
+        self.links += 1;
+        if self.links > MAX_LINKS { self.too_complicated() } else { Ok(()) }
+    }
+
+    fn too_complicated<T>(&mut self) -> Res<T> {
+        let span = self.here();
+        self.fail(span, "ScriptTooComplicated", "The script is too complicated to be parsed.")
     }
 
     pub(crate) fn leave(&mut self) {

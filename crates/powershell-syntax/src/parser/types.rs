@@ -54,7 +54,10 @@ impl Parser<'_> {
                 Some(c) if (is_name_start(c) || c == '[') && ranks.is_empty() && args.is_empty() => loop {
                     self.skip_newlines()?;
                     let bracket = self.eat("[");
-                    let Some(arg) = self.type_name()? else {
+                    self.enter()?;
+                    let arg = self.type_name()?;
+                    self.leave();
+                    let Some(arg) = arg else {
                         let span = Span::new(self.pos, self.pos);
                         return self.fail_incomplete(span, "MissingTypename", "Missing type name after '['.");
                     };
