@@ -13,6 +13,7 @@ pub mod describe;
 pub mod fuzz;
 mod number;
 pub mod parse;
+mod simple;
 mod text;
 mod time;
 mod value;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::io::BufRead as _;
 
 use hop_secret::SecretString;
 use quick_xml::errors::{Error as XmlError, IllFormedError};
@@ -9,6 +10,7 @@ use quick_xml::events::{BytesStart, Event};
 use quick_xml::reader::Reader;
 
 use crate::number::parse_double;
+use crate::simple::{self, Simple};
 use crate::text::unescape;
 use crate::{
     Content, DateTime, Decimal, Document, ListKind, NAMESPACE, Object, ObjectId, ProgressRecord, Property,
@@ -280,6 +282,29 @@ struct Parser<'a> {
 /// Text of an element, borrowed where nothing had to be put together.
 type Raw<'a> = Cow<'a, str>;
 
+/// What of an element's text is still to be read.
+#[derive(Clone, Copy)]
+enum Body<'a> {
+    /// Nothing: the tag was an empty one.
+    Empty,
+    /// All up to the end tag.
+    Open,
+    /// Nothing: this is it.
+    Read(&'a str),
+}
+
+impl<'a> From<&Simple<'a>> for Body<'a> {
+    fn from(simple: &Simple<'a>) -> Self {
+        simple.text.map_or(Self::Empty, Self::Read)
+    }
+}
+
+impl From<bool> for Body<'_> {
+    fn from(empty: bool) -> Self {
+        if empty { Self::Empty } else { Self::Open }
+    }
+}
+
 impl<'a> Parser<'a> {
     fn new(text: &'a str, limits: &Limits) -> Result<Self> {
         let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
@@ -390,10 +415,20 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// The next child if it is an element as CLIXML mostly consists of, and one that is wanted.
+    fn simple(&mut self, wanted: impl Fn(&Simple<'a>) -> bool) -> Option<Simple<'a>> {
+        let text: &'a str = self.text;
+        let simple = simple::element(text.get(self.offset()..)?).filter(wanted)?;
+        self.reader.stream().consume(simple.length);
+        Some(simple)
+    }
+
     /// The text up to the end of the current element.
-    fn raw(&mut self, empty: bool) -> Result<Raw<'a>> {
-        if empty {
-            return Ok(Cow::Borrowed(""));
+    fn raw(&mut self, body: impl Into<Body<'a>>) -> Result<Raw<'a>> {
+        match body.into() {
+            Body::Empty => return Ok(Cow::Borrowed("")),
+            Body::Read(text) => return Ok(Cow::Borrowed(text)),
+            Body::Open => {}
         }
         let first = match self.event()? {
             Event::End(_) => return Ok(Cow::Borrowed("")),
@@ -436,8 +471,8 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    fn text(&mut self, empty: bool) -> Result<Text> {
-        Ok(match self.raw(empty)? {
+    fn text(&mut self, body: impl Into<Body<'a>>) -> Result<Text> {
+        Ok(match self.raw(body)? {
             Cow::Borrowed(text) => unescape(text),
             Cow::Owned(text) => unescape(&text),
         })
@@ -445,7 +480,7 @@ impl<'a> Parser<'a> {
 
     /// An attribute's value.
     fn attribute(&self, value: &str) -> Result<Text> {
-        if !value.contains('&') {
+        if memchr::memchr(b'&', value.as_bytes()).is_none() {
             return Ok(unescape(value));
         }
         let mut out = String::with_capacity(value.len());
@@ -527,7 +562,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Reads to the end of an element that must hold nothing of interest.
-    fn skip(&mut self, empty: bool) -> Result<()> {
+    fn skip(&mut self, empty: impl Into<Body<'a>>) -> Result<()> {
         self.raw(empty).map(drop)
     }
 
@@ -537,48 +572,53 @@ impl<'a> Parser<'a> {
 
     fn number<T: std::str::FromStr>(
         &mut self,
-        empty: bool,
+        body: impl Into<Body<'a>>,
         element: &'static str,
         type_name: &'static str,
     ) -> Result<T> {
-        let raw = self.raw(empty)?;
+        let raw = self.raw(body)?;
         // The common case first: trimming costs more than parsing.
         raw.parse().or_else(|_| raw.trim().parse()).map_err(|_| self.invalid(element, type_name))
     }
 
     fn value(&mut self, start: &BytesStart<'a>, empty: bool) -> Result<Value> {
-        let name = start.name();
-        Ok(match name.as_ref() {
-            "S" => Value::String(self.text(empty)?),
-            "I32" => Value::Int32(self.number(empty, "I32", "System.Int32")?),
-            "Obj" => Value::Object(Box::new(self.object(start, empty)?)),
+        match start.name().as_ref() {
+            "Obj" => Ok(Value::Object(Box::new(self.object(start, empty)?))),
             "Ref" => {
                 let id = self.reference(start)?;
                 self.skip(empty)?;
-                Value::Ref(id)
+                Ok(Value::Ref(id))
             }
+            name => self.primitive(name, empty.into()),
+        }
+    }
+
+    fn primitive(&mut self, name: &str, body: Body<'a>) -> Result<Value> {
+        Ok(match name {
+            "S" => Value::String(self.text(body)?),
+            "I32" => Value::Int32(self.number(body, "I32", "System.Int32")?),
             "Nil" => {
-                self.skip(empty)?;
+                self.skip(body)?;
                 Value::Null
             }
             "B" => {
-                let raw = self.raw(empty)?;
+                let raw = self.raw(body)?;
                 match raw.trim() {
                     "true" | "1" => Value::Bool(true),
                     "false" | "0" => Value::Bool(false),
                     _ => return Err(self.invalid("B", "System.Boolean")),
                 }
             }
-            "I64" => Value::Int64(self.number(empty, "I64", "System.Int64")?),
-            "C" => Value::Char(self.number(empty, "C", "System.Char")?),
-            "By" => Value::Byte(self.number(empty, "By", "System.Byte")?),
-            "SB" => Value::SByte(self.number(empty, "SB", "System.SByte")?),
-            "I16" => Value::Int16(self.number(empty, "I16", "System.Int16")?),
-            "U16" => Value::UInt16(self.number(empty, "U16", "System.UInt16")?),
-            "U32" => Value::UInt32(self.number(empty, "U32", "System.UInt32")?),
-            "U64" => Value::UInt64(self.number(empty, "U64", "System.UInt64")?),
+            "I64" => Value::Int64(self.number(body, "I64", "System.Int64")?),
+            "C" => Value::Char(self.number(body, "C", "System.Char")?),
+            "By" => Value::Byte(self.number(body, "By", "System.Byte")?),
+            "SB" => Value::SByte(self.number(body, "SB", "System.SByte")?),
+            "I16" => Value::Int16(self.number(body, "I16", "System.Int16")?),
+            "U16" => Value::UInt16(self.number(body, "U16", "System.UInt16")?),
+            "U32" => Value::UInt32(self.number(body, "U32", "System.UInt32")?),
+            "U64" => Value::UInt64(self.number(body, "U64", "System.UInt64")?),
             "Sg" => {
-                let raw = self.raw(empty)?;
+                let raw = self.raw(body)?;
                 let special = raw.parse::<f32>().ok().filter(|v| v.is_finite());
                 match special.or_else(|| parse_double(&raw).map(|v| v as f32)) {
                     Some(value) => Value::Single(value),
@@ -586,47 +626,47 @@ impl<'a> Parser<'a> {
                 }
             }
             "Db" => {
-                let raw = self.raw(empty)?;
+                let raw = self.raw(body)?;
                 match parse_double(&raw) {
                     Some(value) => Value::Double(value),
                     None => return Err(self.invalid("Db", "System.Double")),
                 }
             }
             "D" => {
-                let raw = self.raw(empty)?;
+                let raw = self.raw(body)?;
                 match Decimal::from_str_exact(raw.trim()) {
                     Ok(value) => Value::Decimal(Box::new(value)),
                     Err(_) => return Err(self.invalid("D", "System.Decimal")),
                 }
             }
             "DT" => {
-                let raw = self.raw(empty)?;
+                let raw = self.raw(body)?;
                 Value::DateTime(DateTime::parse(&raw).ok_or_else(|| self.invalid("DT", "System.DateTime"))?)
             }
             "TS" => {
-                let raw = self.raw(empty)?;
+                let raw = self.raw(body)?;
                 Value::TimeSpan(TimeSpan::parse(&raw).ok_or_else(|| self.invalid("TS", "System.TimeSpan"))?)
             }
             "G" => {
-                let raw = self.raw(empty)?;
+                let raw = self.raw(body)?;
                 Value::Guid(Uuid::try_parse(raw.trim()).map_err(|_| self.invalid("G", "System.Guid"))?)
             }
-            "URI" => Value::Uri(self.text(empty)?),
+            "URI" => Value::Uri(self.text(body)?),
             "Version" => {
-                let raw = self.raw(empty)?;
+                let raw = self.raw(body)?;
                 Value::Version(Version::parse(&raw).ok_or_else(|| self.invalid("Version", "System.Version"))?)
             }
             "BA" => {
-                let raw = self.raw(empty)?;
+                let raw = self.raw(body)?;
                 Value::Bytes(decode_base64(&raw).ok_or_else(|| self.invalid("BA", "System.Byte[]"))?.into())
             }
-            "XD" => Value::Xml(self.text(empty)?),
-            "SBK" => Value::ScriptBlock(self.text(empty)?),
+            "XD" => Value::Xml(self.text(body)?),
+            "SBK" => Value::ScriptBlock(self.text(body)?),
             "SS" => {
-                let raw = self.raw(empty)?;
+                let raw = self.raw(body)?;
                 Value::SecureString(SecretString::new(raw.into_owned()))
             }
-            "PR" => Value::Progress(Box::new(self.progress(empty)?)),
+            "PR" => Value::Progress(Box::new(self.progress(matches!(body, Body::Empty))?)),
             other => return Err(self.fail(ParseErrorKind::UnknownElement(other.to_owned()))),
         })
     }
@@ -640,9 +680,13 @@ impl<'a> Parser<'a> {
             return Err(self.fail(ParseErrorKind::TooDeep));
         }
         self.objects += 1;
-        while let Some((child, empty)) = self.child()? {
-            let name = child.name();
-            match name.as_ref() {
+        loop {
+            if let Some(simple) = self.simple(|simple| simple.name == "ToString") {
+                object.to_string = Some(self.text(&simple)?);
+                continue;
+            }
+            let Some((child, empty)) = self.child()? else { break };
+            match child.name().as_ref() {
                 "TN" => object.type_names = self.type_names(&child, empty)?,
                 "TNRef" => {
                     object.type_names = self.type_names_reference(&child)?;
@@ -666,7 +710,12 @@ impl<'a> Parser<'a> {
     fn type_names(&mut self, start: &BytesStart<'a>, empty: bool) -> Result<TypeNames> {
         let mut names: Vec<Text> = Vec::with_capacity(4);
         if !empty {
-            while let Some((child, empty)) = self.child()? {
+            loop {
+                if let Some(simple) = self.simple(|simple| simple.name == "T") {
+                    names.push(self.text(&simple)?);
+                    continue;
+                }
+                let Some((child, empty)) = self.child()? else { break };
                 match child.name().as_ref() {
                     "T" => names.push(self.text(empty)?),
                     other => return Err(self.fail(ParseErrorKind::UnknownElement(other.to_owned()))),
@@ -708,7 +757,13 @@ impl<'a> Parser<'a> {
         }
         // Objects of one message tend to be alike.
         let mut members = Vec::with_capacity(self.properties_hint.clamp(1, 32));
-        while let Some((child, empty)) = self.child()? {
+        loop {
+            if let Some(simple) = self.simple(|simple| simple.n.is_some() && is_simple_primitive(simple)) {
+                let name = self.attribute(simple.n.unwrap_or_default())?;
+                members.push(Property { name, value: self.primitive(simple.name, (&simple).into())? });
+                continue;
+            }
+            let Some((child, empty)) = self.child()? else { break };
             let Some(name) = self.name(&child)? else { return Err(self.fail(ParseErrorKind::MissingName)) };
             let value = if child.name().as_ref() == "MS" {
                 if self.objects >= self.max_depth {
@@ -730,7 +785,12 @@ impl<'a> Parser<'a> {
     fn list(&mut self, empty: bool) -> Result<Vec<Value>> {
         let mut items = Vec::new();
         if !empty {
-            while let Some((child, empty)) = self.child()? {
+            loop {
+                if let Some(simple) = self.simple(is_simple_primitive) {
+                    items.push(self.primitive(simple.name, (&simple).into())?);
+                    continue;
+                }
+                let Some((child, empty)) = self.child()? else { break };
                 items.push(self.value(&child, empty)?);
             }
         }
@@ -807,6 +867,35 @@ impl<'a> Parser<'a> {
         }
         Ok(record)
     }
+}
+
+/// Primitives that have text only.
+fn is_simple_primitive(simple: &Simple<'_>) -> bool {
+    matches!(
+        simple.name,
+        "S" | "I32"
+            | "Nil"
+            | "B"
+            | "I64"
+            | "C"
+            | "By"
+            | "SB"
+            | "I16"
+            | "U16"
+            | "U32"
+            | "U64"
+            | "Sg"
+            | "Db"
+            | "D"
+            | "DT"
+            | "TS"
+            | "G"
+            | "URI"
+            | "Version"
+            | "BA"
+            | "XD"
+            | "SBK"
+    )
 }
 
 /// Ids from here on stand for RefIds that are not plain numbers.

@@ -207,7 +207,7 @@ impl Builder {
 fn find_escape(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
     let mut from = 0;
-    while let Some(found) = bytes.get(from..)?.iter().position(|&b| b == b'_') {
+    while let Some(found) = memchr::memchr(b'_', bytes.get(from..)?) {
         let at = from + found;
         if let Some([_, b'x' | b'X', digits @ .., b'_']) = bytes.get(at..at + 7)
             && digits.iter().all(u8::is_ascii_hexdigit)
