@@ -357,14 +357,10 @@ pub(crate) fn realm_of(tgt: &Credential) -> &str {
     tgt.server.components.get(1).map_or("", String::as_str)
 }
 
-/// The encryption types to ask for: those of the one list that the other permits. RC4 only where a list names it or
-/// `allow_weak_crypto` lets it in.
+/// The encryption types to ask for: those of the one list that the other permits, as far as they are implemented.
 fn usable(defaults: &LibDefaults, wanted: Option<&Vec<EncryptionType>>) -> Vec<EncryptionType> {
     let permitted = defaults.permitted_enctypes.as_ref();
-    let mut types = wanted.or(permitted).cloned().unwrap_or_else(|| {
-        let rc4 = EncryptionType::from_number(23);
-        DEFAULT_ENCRYPTION_TYPES.into_iter().chain(defaults.allow_weak_crypto.then_some(rc4)).collect()
-    });
+    let mut types = wanted.or(permitted).cloned().unwrap_or_else(|| DEFAULT_ENCRYPTION_TYPES.to_vec());
     types.retain(|etype| etype.is_supported() && permitted.is_none_or(|list| list.contains(etype)));
     types
 }

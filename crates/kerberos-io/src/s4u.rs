@@ -144,7 +144,7 @@ fn refused(error: Error, service: &Principal, user: &Principal, target: &Princip
         | ErrorCode::KRB_AP_ERR_MODIFIED
         | ErrorCode::KRB_AP_ERR_BAD_INTEGRITY => Error::DelegationRefused {
             code: kdc.code,
-            status: kdc.extended_status(),
+            status: kdc.nt_status(),
             text: kdc.text.clone(),
             service: Box::new(service.clone()),
             user: Box::new(user.clone()),

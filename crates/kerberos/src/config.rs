@@ -255,7 +255,6 @@ impl Config {
             permitted_enctypes: encryption_types("permitted_enctypes")?,
             default_tkt_enctypes: encryption_types("default_tkt_enctypes")?,
             default_tgs_enctypes: encryption_types("default_tgs_enctypes")?,
-            allow_weak_crypto: boolean("allow_weak_crypto", false)? || boolean("allow_rc4", false)?,
         })
     }
 }
@@ -302,8 +301,6 @@ pub struct LibDefaults {
     pub default_tkt_enctypes: Option<Vec<EncryptionType>>,
     /// Encryption types to ask for in a TGS request; `None` is the permitted ones.
     pub default_tgs_enctypes: Option<Vec<EncryptionType>>,
-    /// Whether RC4 may be used where no list says so (no); `allow_rc4` says the same.
-    pub allow_weak_crypto: bool,
 }
 
 /// `dns_canonicalize_hostname`.

@@ -102,9 +102,6 @@ impl fmt::Debug for ErrorCode {
     }
 }
 
-/// The kind of KERB-ERROR-DATA that holds a KERB-EXT-ERROR ([MS-KILE] 2.2.2).
-const KERB_ERR_TYPE_EXTENDED: i32 = 3;
-
 /// A KRB-ERROR message, from a KDC or an acceptor. It is not authenticated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KdcError {
@@ -163,13 +160,6 @@ impl KdcError {
         })
     }
 
-    /// The status that a Windows KDC adds ([MS-KILE] 2.2.1 KERB-EXT-ERROR, an NTSTATUS): why, in more detail.
-    pub fn extended_status(&self) -> Option<u32> {
-        let data: asn1::KerbErrorData = asn1::decode("KERB-ERROR-DATA", self.data.as_deref()?).ok()?;
-        let value = data.data_value.filter(|_| data.data_type == KERB_ERR_TYPE_EXTENDED)?;
-        value.first_chunk().map(|status| u32::from_le_bytes(*status))
-    }
-
     /// Writes a KRB-ERROR.
     ///
     /// # Errors
@@ -194,31 +184,5 @@ impl KdcError {
                 e_data: self.data.clone().map(Into::into),
             },
         )
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_status_beside_the_code() {
-        let with = |data: Option<&[u8]>| KdcError {
-            code: ErrorCode::KDC_ERR_BADOPTION,
-            text: None,
-            client_time: None,
-            server_time: SystemTime::UNIX_EPOCH,
-            client: None,
-            server: Principal::krbtgt("R", "R"),
-            data: data.map(<[u8]>::to_vec),
-        };
-        // STATUS_NOT_FOUND, as a KDC says that no delegation is configured
-        let data = b"\x30\x15\xa1\x03\x02\x01\x03\xa2\x0e\x04\x0c\x25\x02\x00\xc0\0\0\0\0\x01\0\0\0";
-        assert_eq!(with(Some(data)).extended_status(), Some(0xc000_0225));
-        let mut other = data.to_vec();
-        other[6] = 1;
-        assert_eq!(with(Some(&other)).extended_status(), None);
-        assert_eq!(with(Some(&data[..20])).extended_status(), None);
-        assert_eq!(with(None).extended_status(), None);
     }
 }

@@ -217,6 +217,11 @@ impl TgsExchange {
 
     /// Whether a ticket for the asking service, opened with its key, names the user.
     fn check_ticket(&self, got: &Credential, user: &Principal) -> Result<(), Error> {
+        // Any name could be what the KDC calls an enterprise name: also the service's own, for a request whose
+        // padata somebody on the way has taken out.
+        if user.name_type == NameType::ENTERPRISE {
+            return Err(Error::ReplyMismatch(format!("it does not prove that it is for {user}")));
+        }
         let ticket = Ticket::parse(&got.ticket)?;
         let part = self.options.own_keys.iter().find_map(|key| ticket.open(key).ok());
         let Some(part) = part else {

@@ -29,7 +29,7 @@ pub fn fuzz_s4u_padata(data: &[u8]) {
     asn1_round_trip::<PacOptions>(data);
     asn1_round_trip::<asn1::KerbErrorData>(data);
     if let Ok(error) = KdcError::parse(data) {
-        let _ = error.extended_status();
+        let _ = error.nt_status();
     }
     if let Some(key) = key() {
         let _ = ForUser::open(data, &key);
