@@ -116,6 +116,9 @@ impl Tree {
 
     fn nested(&mut self, name: &str, value: &Value, depth: usize) {
         match value {
+            Value::Object(object) if may_be_secret(name) && holds_text(object) => {
+                self.line(format_args!("{name}: {HIDDEN}"));
+            }
             Value::Object(object) => self.object(name, object, depth),
             Value::MemberSet(bag) => {
                 self.line(format_args!("{name}: member set"));
@@ -136,8 +139,7 @@ impl Tree {
                     tree.line(format_args!("SecondsRemaining: {}", record.seconds_remaining));
                 });
             }
-            // [MS-PSRP] 2.2.2.4. Encrypted, but with the client's key all secure strings can be read by it.
-            Value::String(_) if name == "EncryptedSessionKey" => self.line(format_args!("{name}: {HIDDEN}")),
+            Value::String(_) if may_be_secret(name) => self.line(format_args!("{name}: {HIDDEN}")),
             primitive => self.line(format_args!("{name}: {}", Primitive(primitive))),
         }
     }
@@ -226,6 +228,23 @@ impl Tree {
         if total > MAX_ITEMS {
             self.line(format_args!("(and {} more)", total - MAX_ITEMS));
         }
+    }
+}
+
+/// Whether text under this name, of a member, an entry, an argument or an element, is better not shown.
+pub fn may_be_secret(name: &str) -> bool {
+    let name = name.to_lowercase();
+    // [MS-PSRP] 2.2.2.4: encrypted, but with the client's key all secure strings can be read by it.
+    ["password", "passwd", "passphrase", "secret", "encryptedsessionkey"]
+        .iter()
+        .any(|part| name.contains(part))
+}
+
+fn holds_text(object: &Object) -> bool {
+    match &object.content {
+        Content::Primitive(value) => matches!(value, Value::String(_)),
+        Content::None => object.to_string.is_some(),
+        Content::List(..) | Content::Dictionary(_) => false,
     }
 }
 
@@ -403,6 +422,18 @@ mod tests {
              Table: object (dictionary, 1 entry)\n    [\"k\"]: Double 0.5\n  \
              Kind: System.DayOfWeek \"Friday\" Int32 5\n"
         );
+    }
+
+    #[test]
+    fn text_under_the_name_of_a_secret_is_hidden() {
+        let text = shown(
+            "<Obj RefId='0'><DCT><En><S N='Key'>Password</S><S N='Value'>hunter2</S></En>\
+             <En><S N='Key'>User</S><S N='Value'>alice</S></En></DCT><MS><S N='ClientSecret'>hunter2</S>\
+             <Obj N='AdminPasswd' RefId='1'><S>hunter2</S><MS><S N='More'>hunter2</S></MS></Obj>\
+             <I32 N='PasswordLength'>7</I32></MS></Obj>",
+        );
+        assert!(!text.contains("hunter2"), "{text}");
+        assert!(text.contains("[\"User\"]: \"alice\"") && text.contains("PasswordLength: Int32 7"), "{text}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! A capture is shown as far as it is well-formed, whatever is in it, not only what our own ends understand.
 
-use hop_clixml::describe::{Escaped, HIDDEN, Tree, quoted};
+use hop_clixml::describe::{Escaped, HIDDEN, Tree, may_be_secret, quoted};
 use hop_psrp::describe::{Conversation, Sender};
 use hop_psrp::{Target, Uuid};
 use hop_wsman::FaultCode;
@@ -117,7 +117,7 @@ impl Reader {
         for (attribute, value) in &element.attributes {
             // Of the header only what says more than that it was sent.
             if attribute != "mustUnderstand" {
-                let value = if secret(attribute) { HIDDEN.to_owned() } else { quoted(value) };
+                let value = if may_be_secret(attribute) { HIDDEN.to_owned() } else { quoted(value) };
                 name.push_str(&format!(" {}={value}", Escaped(attribute)));
             }
         }
@@ -134,7 +134,7 @@ impl Reader {
             tree.inside(|tree| detect::carried(tree, &mut self.conversation, Some(from), target, &bytes));
             return;
         }
-        if secret(&element.name) || element.attribute("Name").is_some_and(secret) {
+        if may_be_secret(&element.name) || element.attribute("Name").is_some_and(may_be_secret) {
             tree.line(format_args!("{name}: {HIDDEN}"));
         } else if let [only] = element.children.as_slice()
             && text.is_empty()
@@ -154,10 +154,6 @@ impl Reader {
             }
         });
     }
-}
-
-fn secret(name: &str) -> bool {
-    name.to_ascii_lowercase().contains("password")
 }
 
 /// A fault, with the number's name where it is known.

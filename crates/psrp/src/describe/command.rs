@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use hop_clixml::Value;
-use hop_clixml::describe::HIDDEN;
+use hop_clixml::describe::{HIDDEN, may_be_secret};
 
 use crate::body::{Argument, Command, PipelineResultTypes};
 
@@ -40,7 +40,7 @@ fn command(command: &Command, alone: bool) -> String {
 fn argument(argument: &Argument) -> String {
     let Some(name) = &argument.name else { return literal(&argument.value, 0) };
     let mut out = if name.starts_with('-') { name.clone() } else { format!("-{name}") };
-    if name.to_ascii_lowercase().contains("password") && argument.value.as_str().is_some() {
+    if may_be_secret(name) && argument.value.as_str().is_some() {
         let _ = write!(out, " {HIDDEN}");
         return out;
     }
