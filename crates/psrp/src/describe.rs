@@ -6,10 +6,12 @@
 use std::collections::BTreeMap;
 
 use hop_clixml::Value;
-use hop_clixml::describe::{Escaped, Tree, quoted};
+use hop_clixml::describe::{Escaped, HIDDEN, Tree, quoted};
 use uuid::Uuid;
 
-use crate::body::{self, CreatePipeline, ErrorRecord, HostCall, HostInfo, HostResponse, NO_RESPONSE};
+use crate::body::{
+    self, CreatePipeline, ErrorRecord, HostCall, HostInfo, HostMethod, HostResponse, NO_RESPONSE,
+};
 use crate::fragment::{HEADER_LENGTH, Header};
 use crate::stdio::{ERROR_PREFIX, Packet};
 use crate::{Destination, Limits, Message, MessageType, Target};
@@ -227,6 +229,10 @@ fn host_response(tree: &mut Tree, response: HostResponse) {
     tree.line(format_args!("method: {} ({})", response.method.name(), response.method as i32));
     tree.line(format_args!("call: {}", response.id));
     match response.result {
+        // Which of the answers are secret only the call says, and it may not have been captured.
+        Ok(Some(_)) if response.method == HostMethod::Prompt => {
+            tree.line(format_args!("result: what was typed {HIDDEN}"));
+        }
         Ok(Some(value)) => tree.value("result", &value),
         Ok(None) => tree.line(format_args!("result: nothing")),
         Err(error) => {

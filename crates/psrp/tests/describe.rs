@@ -151,6 +151,11 @@ fn secrets_are_not_shown() {
             })
             .collect();
         let shown = described(&name, true);
+        // What was typed at a masked prompt.
+        if name.contains("host-readline-secure") {
+            assert!(shown.contains("result: what was typed (hidden)"), "{shown}");
+            assert!(!shown.contains("[\"masked\"]: \"made-up-5\""), "{shown}");
+        }
         let starts = raw.match_indices("<SS").chain(raw.match_indices("<S N=\"EncryptedSessionKey\""));
         for (start, _) in starts {
             let Some((_, text)) = raw[start..].split_once('>') else { continue };
