@@ -1,14 +1,19 @@
 //! Fuzz targets: each decodes what it is given and, where that works, encodes and decodes again.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 
+use hop_clixml::Value;
 use hop_clixml::describe::Tree;
 use rand_core::{TryCryptoRng, TryRng};
 use uuid::Uuid;
 
-use crate::body::{HostInfo, InitRunspacePool, primitive_dictionary, version_table};
+use crate::body::{
+    CreatePipeline, HostInfo, HostMethod, InitRunspacePool, PipelineState, PipelineStateInfo,
+    primitive_dictionary, version_table,
+};
 use crate::fragment::Defragmenter;
-use crate::stdio::Packet;
+use crate::stdio::{ClientSession, ERROR_PREFIX, Packet, ServerSession};
 use crate::{Limits, Message, Target, client, describe, server};
 
 /// A message is written again to the same bytes.
@@ -55,15 +60,7 @@ pub fn fuzz_server(data: &[u8]) {
 
 /// The client's pool, fed by anybody.
 pub fn fuzz_client(data: &[u8]) {
-    let init = InitRunspacePool {
-        min_runspaces: 1,
-        max_runspaces: 1,
-        thread_options: 0,
-        apartment_state: 2,
-        application_arguments: primitive_dictionary([]),
-        host: HostInfo::none(),
-    };
-    let mut pool = client::RunspacePool::new(Uuid::from_u128(7), &init, Limits::default());
+    let mut pool = client_pool();
     pool.open();
     for piece in data.chunks(4096) {
         if pool.handle_data(Target::Pool, piece).is_err() {
@@ -72,6 +69,73 @@ pub fn fuzz_client(data: &[u8]) {
         while pool.poll_event().is_some() {}
         while pool.poll_output().is_some() {}
     }
+}
+
+/// A whole session at the server's end, with a client that writes anything: lines, pipelines, stops and closes. What
+/// the server writes can be read.
+pub fn fuzz_server_lines(data: &[u8]) {
+    let rng = &mut Sequence(11);
+    let pool = server::RunspacePool::new(Limits::default(), version_table("7.6.5", "fuzz"));
+    let mut session = ServerSession::new(pool);
+    for line in String::from_utf8_lossy(data).lines() {
+        session.handle_line(line, rng);
+        while let Some(event) = session.pool.poll_event() {
+            match event {
+                server::Event::Run { id, .. } | server::Event::CommandMetadata { id, .. } => {
+                    session.pool.send_output(id, &Value::from("output"));
+                    session.pool.call_host(id, HostMethod::ReadLine, Vec::new());
+                }
+                server::Event::Input { id, .. } | server::Event::InputEnd(id) | server::Event::Stop(id) => {
+                    session.pool.finish(id, PipelineStateInfo { state: PipelineState::Stopped, error: None });
+                }
+                _ => {}
+            }
+        }
+        while let Some(line) = session.poll_line() {
+            let (packets, error) = Packet::decode(&line);
+            assert!(error.is_some() == line.starts_with(ERROR_PREFIX) && packets.len() <= 1, "{line}");
+        }
+    }
+    session.handle_end();
+    assert!(session.has_ended(), "a session without a client goes on");
+}
+
+/// A whole session at the client's end, with a server that writes anything, to a pipeline too.
+pub fn fuzz_client_lines(data: &[u8]) {
+    let mut session = ClientSession::new(client_pool());
+    session.pool.open();
+    let text = String::from_utf8_lossy(data);
+    // The pipelines that the server writes about.
+    let ids = text.lines().flat_map(|line| Packet::decode(line).0).filter_map(|packet| match packet {
+        Packet::CommandAck(Target::Pipeline(id)) => Some(id),
+        _ => None,
+    });
+    for id in ids.take(20).collect::<BTreeSet<Uuid>>() {
+        session.pool.create_pipeline(id, &CreatePipeline::script("x"));
+        session.pool.send_input(id, &Value::from("input"));
+    }
+    for line in text.lines() {
+        if session.handle_line(line).is_err() {
+            return;
+        }
+        while session.pool.poll_event().is_some() {}
+        while let Some(line) = session.poll_line() {
+            let (packets, error) = Packet::decode(&line);
+            assert!(error.is_none() && packets.len() == 1, "{line}");
+        }
+    }
+}
+
+fn client_pool() -> client::RunspacePool {
+    let init = InitRunspacePool {
+        min_runspaces: 1,
+        max_runspaces: 1,
+        thread_options: 0,
+        apartment_state: 2,
+        application_arguments: primitive_dictionary([]),
+        host: HostInfo::none(),
+    };
+    client::RunspacePool::new(Uuid::from_u128(7), &init, Limits::default())
 }
 
 /// Fragments or stdio lines as text: anything may come, and all of it has to be said in bounded words.

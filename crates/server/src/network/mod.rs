@@ -1,6 +1,6 @@
 //! The network process: HTTP, SOAP and PSRP, without keys and without privileges.
 
-mod bridge;
+pub(crate) mod bridge;
 mod connection;
 mod hub;
 mod monitor;
