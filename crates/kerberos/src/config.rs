@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::EncryptionType;
 
 mod paths;
+pub(crate) use paths::hierarchy;
 mod profile;
 mod values;
 

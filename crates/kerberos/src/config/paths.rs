@@ -23,7 +23,7 @@ impl Config {
                 .filter(|realm| *realm != "." && *realm != from && *realm != to)
                 .map(str::to_owned)
                 .collect(),
-            true => hierarchy(from, to),
+            true => hierarchy(from, to).unwrap_or_default(),
         };
         path.truncate(MAX_REALMS - 1);
         path.push(to.to_owned());
@@ -31,13 +31,14 @@ impl Config {
     }
 }
 
-/// The realms between two whose names end alike.
-fn hierarchy(from: &str, to: &str) -> Vec<String> {
+/// The realms between two of one hierarchy of domain names, up to the common end and down again; none if there is
+/// no common end.
+pub(crate) fn hierarchy(from: &str, to: &str) -> Option<Vec<String>> {
     let labels = |realm: &str| realm.split('.').map(str::to_owned).collect::<Vec<_>>();
     let (from, to) = (labels(from), labels(to));
     let common = from.iter().rev().zip(to.iter().rev()).take_while(|(a, b)| a == b).count();
     if common == 0 {
-        return Vec::new();
+        return None;
     }
     let up = (1..=from.len() - common).map(|dropped| from[dropped..].join("."));
     let down = (common + 1..to.len()).map(|kept| to[to.len() - kept..].join("."));
@@ -46,7 +47,7 @@ fn hierarchy(from: &str, to: &str) -> Vec<String> {
     if path.last().is_some_and(|last| *last == to.join(".")) {
         path.pop();
     }
-    path
+    Some(path)
 }
 
 #[cfg(test)]

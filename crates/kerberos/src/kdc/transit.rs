@@ -2,6 +2,7 @@
 
 use super::{Database, Entry, Refusal};
 use crate::asn1::malformed;
+use crate::config::hierarchy;
 use crate::{EncTicketPart, Error, ErrorCode, Principal};
 
 /// DOMAIN-X500-COMPRESS, the only way that lists of realms are written.
@@ -126,20 +127,11 @@ pub(crate) fn encode(realms: &[String]) -> Vec<u8> {
     realms.iter().map(quote).collect::<Vec<_>>().join(",").into_bytes()
 }
 
-/// The realms between two of one hierarchy of domain names, up to the common end and down again; none if there is
-/// no common end.
+/// The realms between two of one hierarchy of domain names; none if there is no common end, or a name has too many
+/// parts.
 pub(super) fn between(from: &str, to: &str) -> Option<Vec<String>> {
-    let (a, b): (Vec<&str>, Vec<&str>) = (from.split('.').collect(), to.split('.').collect());
-    let common = a.iter().rev().zip(b.iter().rev()).take_while(|(a, b)| a == b).count();
-    if common == 0 || a.len().max(b.len()) > MAX_REALMS {
-        return None;
-    }
-    let realm = |parts: &[&str], skip: usize| parts.get(skip..).unwrap_or_default().join(".");
-    let mut way: Vec<String> = (1..=a.len() - common).map(|skip| realm(&a, skip)).collect();
-    // The common end is on both legs.
-    way.extend((1..b.len() - common).rev().map(|skip| realm(&b, skip)));
-    way.retain(|realm| realm != from && realm != to);
-    Some(way)
+    let deep = |realm: &str| realm.split('.').count() > MAX_REALMS;
+    if deep(from) || deep(to) { None } else { hierarchy(from, to) }
 }
 
 /// The fields of a list, unquoted.
