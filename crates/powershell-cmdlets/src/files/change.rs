@@ -13,7 +13,7 @@ use super::content::make_writable;
 use super::item::{file_name, item_value, parent};
 use super::paths::{Place, Provider, resolve};
 use super::query::NameFilter;
-use super::{MANAGEMENT, is_pattern, path_parameters, places};
+use super::{MANAGEMENT, is_pattern, path_parameters, places, stands};
 
 pub(crate) fn register(table: &mut CommandTable) {
     let with_paths = |mut info: CmdletInfo| {
@@ -312,11 +312,7 @@ impl Cmdlet for RemoveItem {
         for (text, found) in places(context, None)? {
             let pattern = is_pattern(context, &text);
             for place in found {
-                if !place.exists(context.runspace) {
-                    if !pattern {
-                        let error = place.not_found();
-                        context.error(Arc::clone(error.record()))?;
-                    }
+                if !stands(context, &place, pattern)? {
                     continue;
                 }
                 if filter.takes(file_name(&place.path)) {
@@ -420,11 +416,7 @@ impl Cmdlet for Transfer {
         for (text, found) in places(context, None)? {
             let pattern = is_pattern(context, &text);
             for place in found {
-                if !place.exists(context.runspace) {
-                    if !pattern {
-                        let error = place.not_found();
-                        context.error(Arc::clone(error.record()))?;
-                    }
+                if !stands(context, &place, pattern)? {
                     continue;
                 }
                 if !filter.takes(file_name(&place.path)) {

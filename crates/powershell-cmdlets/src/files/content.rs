@@ -12,7 +12,7 @@ use hop_powershell_runtime::value::{Error, ErrorCategory, PsObject, TypeRef, Val
 use super::encoding::{Encoding, encoding_parameter};
 use super::item::note_place;
 use super::paths::{Place, Provider};
-use super::{MANAGEMENT, is_pattern, path_parameters, places};
+use super::{MANAGEMENT, is_pattern, path_parameters, places, stands};
 
 pub(crate) fn register(table: &mut CommandTable) {
     let with_paths = |mut info: CmdletInfo| {
@@ -455,11 +455,7 @@ impl Cmdlet for ClearContent {
         for (text, found) in places(context, None)? {
             let pattern = is_pattern(context, &text);
             for place in found {
-                if !place.exists(context.runspace) {
-                    if !pattern {
-                        let error = place.not_found();
-                        context.error(Arc::clone(error.record()))?;
-                    }
+                if !stands(context, &place, pattern)? {
                     continue;
                 }
                 if place.provider != Provider::FileSystem {

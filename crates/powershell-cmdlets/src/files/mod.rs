@@ -9,6 +9,8 @@ mod paths;
 mod query;
 mod words;
 
+use std::sync::Arc;
+
 use hop_powershell_runtime::command::{CommandTable, ParameterInfo as P};
 use hop_powershell_runtime::context::CmdletContext;
 use hop_powershell_runtime::flow::Run;
@@ -69,6 +71,16 @@ pub(crate) fn places(
 /// Whether a path has wildcards that count.
 pub(crate) fn is_pattern(context: &CmdletContext<'_>, text: &str) -> bool {
     !context.has("LiteralPath") && hop_powershell_runtime::wildcard::has_wildcard(text)
+}
+
+/// Whether a place exists; it is an error if not, unless a pattern found it.
+pub(crate) fn stands(context: &mut CmdletContext<'_>, place: &Place, pattern: bool) -> Run<bool> {
+    let stands = place.exists(context.runspace);
+    if !stands && !pattern {
+        let error = place.not_found();
+        context.error(Arc::clone(error.record()))?;
+    }
+    Ok(stands)
 }
 
 /// .NET's exception and words for an operating system error about a path.

@@ -12,7 +12,7 @@ use hop_powershell_runtime::wildcard::{has_wildcard, is_like};
 
 use super::item::{file_name, item_value, note_place, parent};
 use super::paths::{Place, Provider, children, expand, names};
-use super::{MANAGEMENT, is_pattern, path_parameters, places};
+use super::{MANAGEMENT, is_pattern, path_parameters, places, stands};
 
 pub(crate) fn register(table: &mut CommandTable) {
     let with_paths = |mut info: CmdletInfo, mandatory: bool| {
@@ -162,12 +162,7 @@ impl Cmdlet for GetItem {
         for (text, found) in places(context, None)? {
             let pattern = is_pattern(context, &text);
             for place in found {
-                if !place.exists(context.runspace) {
-                    if pattern {
-                        continue;
-                    }
-                    let error = place.not_found();
-                    context.error(Arc::clone(error.record()))?;
+                if !stands(context, &place, pattern)? {
                     continue;
                 }
                 let name = file_name(&place.path);
@@ -526,11 +521,7 @@ impl Cmdlet for GetItemProperty {
         for (text, found) in places(context, None)? {
             let pattern = is_pattern(context, &text);
             for place in found {
-                if !place.exists(context.runspace) {
-                    if !pattern {
-                        let error = place.not_found();
-                        context.error(Arc::clone(error.record()))?;
-                    }
+                if !stands(context, &place, pattern)? {
                     continue;
                 }
                 let item = item_value(context.runspace, &place);
