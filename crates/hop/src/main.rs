@@ -18,6 +18,7 @@ mod run;
 mod serve;
 mod shell;
 mod ticket;
+mod user;
 
 use std::process::ExitCode;
 
@@ -44,6 +45,9 @@ enum Command {
     Run(run::Arguments),
     /// Serve remoting on this machine (Enable-PSRemoting)
     Serve(serve::Arguments),
+    /// Manage the users of this host who are in no domain
+    #[command(subcommand)]
+    User(user::Command),
     /// Get your first ticket, for everything after it (kinit)
     ///
     /// Proves to the domain who you are and puts the ticket into your credential cache, where hop and every other
@@ -79,6 +83,7 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(arguments) => run::run(arguments),
         Command::Serve(arguments) => serve::run(arguments),
+        Command::User(command) => user::run(&command),
         Command::Login(arguments) => login::run(&arguments),
         Command::Ticket(command) => ticket::run(&command),
         Command::Doctor(arguments) => doctor::run(&arguments),

@@ -26,15 +26,17 @@ mod network;
 mod runtime_dir;
 mod sys;
 mod tickets;
+mod users_file;
 
 pub use auth_config::{AuthConfig, CbtHardeningLevel};
 pub use certificate_map::CertificateRule;
 pub use config::{ConfigError, ServerConfig};
 pub use mapping::MapRule;
 pub use monitor::{ServerError, run};
+pub use users_file::{UsersFile, UsersFileError};
 
 /// Where the users of this host are kept who are in no domain.
-const USERS_FILE: &str = "/etc/hop/users";
+pub const USERS_FILE: &str = "/etc/hop/users";
 
 /// The hidden argument with which a server starts itself again as its network process.
 const NETWORK_ARGUMENT: &str = "serve-network-process";
