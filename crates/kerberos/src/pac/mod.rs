@@ -5,6 +5,7 @@ mod logon_info;
 mod ndr;
 #[cfg(test)]
 mod tests;
+mod upn_dns_info;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -22,6 +23,7 @@ pub(crate) mod kind {
     pub(crate) const KDC_CHECKSUM: u32 = 7;
     pub(crate) const CLIENT_INFO: u32 = 10;
     pub(crate) const DELEGATION_INFO: u32 = 11;
+    pub(crate) const UPN_DNS_INFO: u32 = 12;
     pub(crate) const TICKET_CHECKSUM: u32 = 16;
     pub(crate) const FULL_CHECKSUM: u32 = 19;
 }
@@ -50,6 +52,7 @@ impl Pac {
         let mut pac = Self::default();
         pac.set(kind::LOGON_INFO, info.encode()?);
         pac.set_client(&client.components.join("/"), auth_time)?;
+        pac.set(kind::UPN_DNS_INFO, upn_dns_info::encode(info)?);
         Ok(pac)
     }
 
