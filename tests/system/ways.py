@@ -135,6 +135,16 @@ for name, options in (("--negotiate", ["--negotiate", "-u", ":"]), ("--basic", [
 r = at("client", "curl", "--basic", "-u", f"alice:{PASSWORD}x", *SOAP, HTTPS)
 check("curl --basic with a wrong password gets 401", "\n401" in r.out, r.all)
 
+# --- our NTLM in Samba's directory -----------------------------------------------------------------------------------
+example = pathlib.Path(HOP).parent / "examples" / "ldap_login"
+if not example.exists():
+    subprocess.run(["cargo", "build", "--locked", "-q", "-p", "hop-auth", "--example", "ldap_login"], cwd=ROOT, check=True)
+    example = ROOT / "target/debug/examples/ldap_login"
+r = at("client", str(example), "dc.hop.test", "HOP\\alice", "DC=hop,DC=test", stdin=PASSWORD + "\n")
+check("LDAP with SASL GSS-SPNEGO: our NTLM logs in to Samba, sealed messages both ways", r.out.strip() == "DC=hop,DC=test", r.all)
+r = at("client", str(example), "dc.hop.test", "HOP\\alice", "DC=hop,DC=test", stdin="not-her-passw0rd\n")
+check("LDAP: a wrong password is refused", r.code != 0 and "refused" in r.all, r.all)
+
 # --- Ansible ---------------------------------------------------------------------------------------------------------
 inventory = hostdir("client") / "inventory.ini"
 common = f"ansible_shell_type=powershell ansible_become=false ansible_winrm_ca_trust_path={CA} ansible_psrp_ca_cert={CA}"
