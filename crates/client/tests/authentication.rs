@@ -6,11 +6,14 @@ mod common;
 use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::SystemTime,
 };
 
-use common::{Guard, NewGuard, TestServer, quick};
+use common::{Guard, NewGuard, TestServer, policy, quick};
 use hop_auth::{
     BasicCredentials, Sealer, UserName,
     credssp::{self, tls::ServerTls},
@@ -21,11 +24,12 @@ use hop_auth::{
 };
 use hop_client::{
     Connection, Error, Hosts, Target,
-    authentication::{Authentication, CredSspPolicy, Login, Password},
+    authentication::{Authentication, Login, Password, PasswordPolicy},
     http::Settings,
     tls::{ClientCertificate, TlsOptions, Trust},
     winrs::{CommandEvent, ShellOptions},
 };
+use hop_delegation::credssp::Refusal;
 use hop_kerberos::gss::{BindingPolicy, ChannelBindings};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::{
@@ -34,7 +38,7 @@ use rustls::{
     server::WebPkiClientVerifier,
 };
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 const HOST: &str = "servera.hop.test";
 const PASSWORD: &str = "Pässwörd-€";
@@ -250,6 +254,7 @@ fn login(authentication: Authentication, password: &str) -> Login {
         authentication,
         password: Some(Password { name: UserName::parse("alice"), password: password.into() }),
         allow_ntlm: true,
+        policy: policy(&["wsman/*.hop.test"], &[], &["*.hop.test"]),
         ..Login::default()
     }
 }
@@ -314,12 +319,120 @@ async fn credssp_asks_who_the_server_is() {
     let unknown = settings(other.trusted());
     let error =
         hello(target(&server, false), login(Authentication::CredSsp, PASSWORD), unknown.clone()).await;
-    let error = error.unwrap_err().to_string();
-    assert!(error.contains("the password was not sent"), "{error}");
+    let error = error.unwrap_err();
+    assert_eq!(error.refusal().map(Refusal::code), Some(2_150_859_172), "{error}");
     assert!(seen.lock().unwrap().is_empty(), "no password arrived");
+    // A list of its own is for such servers.
     let mut allowed = login(Authentication::CredSsp, PASSWORD);
-    allowed.credssp = CredSspPolicy { allow_unproven: true, ..CredSspPolicy::default() };
-    assert_eq!(hello(target(&server, false), allowed, unknown).await.unwrap(), "hello\n");
+    allowed.policy = policy(&[], &["WSMAN/SERVERA.hop.test"], &[]);
+    assert_eq!(hello(target(&server, false), allowed.clone(), unknown).await.unwrap(), "hello\n");
+    // It is not for servers that prove more.
+    let trusted = settings(authority.trusted());
+    let error = hello(target(&server, false), allowed, trusted).await.unwrap_err();
+    assert_eq!(error.refusal().map(Refusal::code), Some(2_150_859_171), "{error}");
+}
+
+/// A listener that counts: connections, and bytes that came over them.
+async fn counting() -> (u16, Arc<AtomicUsize>, Arc<AtomicUsize>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let counts = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (connections, bytes) = counts.clone();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            connections.fetch_add(1, Ordering::SeqCst);
+            let mut buffer = [0; 4096];
+            while let Ok(count @ 1..) = stream.read(&mut buffer).await {
+                bytes.fetch_add(count, Ordering::SeqCst);
+            }
+        }
+    });
+    (port, counts.0, counts.1)
+}
+
+#[tokio::test]
+async fn nothing_is_sent_to_hosts_that_the_policy_does_not_list() {
+    let (port, connections, bytes) = counting().await;
+    let run = async |authentication, typed: &str, guard: PasswordPolicy, https: bool, trust| {
+        let mut target = Hosts::default().resolve(typed).unwrap();
+        (target.address, target.port, target.https) = ("127.0.0.1".to_owned(), port, https);
+        let mut login = login(authentication, PASSWORD);
+        login.policy = guard;
+        let mut settings = settings(TlsOptions { trust, certificate: None });
+        settings.authenticate = std::time::Duration::from_millis(300);
+        settings.network = settings.authenticate;
+        let outcome = hello(target, login, settings).await.unwrap_err();
+        outcome.refusal().map(|refusal| (refusal.code(), refusal.error_id()))
+    };
+    let (credssp, ntlm, negotiate) =
+        (Authentication::CredSsp, Authentication::Ntlm, Authentication::Negotiate);
+    let all = ["*"];
+    let mut off = policy(&all, &all, &all);
+    Arc::make_mut(&mut off.policy).client = None;
+    let mut denied = policy(&all, &all, &all);
+    let same = denied.policy.allow_fresh.clone();
+    Arc::make_mut(&mut denied.policy).deny_fresh = same;
+    let code = |code: u32, id: &str| Some((code, id.to_owned()));
+    let not_listed = || code(2_150_859_171, "-2144108125");
+    for (authentication, typed, guard, https, trust, expected) in [
+        (credssp, HOST, PasswordPolicy::default(), false, Trust::System, code(2_150_859_170, "-2144108126")),
+        (credssp, HOST, off, false, Trust::System, code(2_150_859_170, "-2144108126")),
+        (credssp, HOST, denied, false, Trust::System, not_listed()),
+        (credssp, HOST, policy(&["wsman/*.other.test"], &[], &all), false, Trust::System, not_listed()),
+        // The short name and the address are not what the list has, whatever the resolver makes of them.
+        (credssp, "servera", policy(&["wsman/*.hop.test"], &[], &all), false, Trust::System, not_listed()),
+        (credssp, "127.0.0.1", policy(&["wsman/*.hop.test"], &[], &all), false, Trust::System, not_listed()),
+        (credssp, HOST, policy(&["wsman/other"], &[], &all), true, Trust::Anything, not_listed()),
+        (ntlm, HOST, policy(&all, &all, &[]), false, Trust::System, code(2_150_858_980, "ServerNotTrusted")),
+        (
+            ntlm,
+            HOST,
+            policy(&all, &all, &["servera"]),
+            false,
+            Trust::System,
+            code(2_150_858_980, "ServerNotTrusted"),
+        ),
+        (ntlm, HOST, policy(&all, &all, &[]), true, Trust::Anything, code(2_150_858_980, "ServerNotTrusted")),
+        (
+            ntlm,
+            "127.0.0.1",
+            policy(&all, &all, &[]),
+            false,
+            Trust::System,
+            code(2_150_858_980, "ServerNotTrusted"),
+        ),
+        (
+            negotiate,
+            HOST,
+            policy(&all, &all, &[]),
+            false,
+            Trust::System,
+            code(2_150_858_980, "ServerNotTrusted"),
+        ),
+        (
+            negotiate,
+            "127.0.0.1",
+            policy(&all, &all, &[]),
+            false,
+            Trust::System,
+            code(2_150_859_195, "CannotUseIPAddress"),
+        ),
+    ] {
+        let got = run(authentication, typed, guard, https, trust).await;
+        assert_eq!(got, expected, "{authentication} {typed} https {https}");
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    let counted = || (connections.load(Ordering::SeqCst), bytes.load(Ordering::SeqCst));
+    assert_eq!(counted(), (0, 0), "connections and bytes");
+    // The same listener counts what is allowed to go.
+    for (authentication, https, trust) in
+        [(credssp, false, Trust::Anything), (ntlm, false, Trust::System), (negotiate, false, Trust::System)]
+    {
+        let before = counted();
+        assert_eq!(run(authentication, HOST, policy(&all, &[], &all), https, trust).await, None);
+        let after = counted();
+        assert!(after.0 > before.0 && after.1 > before.1, "{authentication}: {before:?} {after:?}");
+    }
 }
 
 #[tokio::test]
@@ -411,7 +524,7 @@ async fn what_is_missing_is_said_before_anything_is_sent() {
     let (server, _) = token_server(&authority, false).await;
     for (mut login, says) in [
         (login(Authentication::Ntlm, ""), "user name and password"),
-        (login(Authentication::CredSsp, ""), "user name and password"),
+        (login(Authentication::CredSsp, ""), "Requests must include user name and password"),
         (login(Authentication::Negotiate, ""), "Kerberos needs"),
         (login(Authentication::Kerberos, ""), "Kerberos needs"),
     ] {

@@ -400,6 +400,7 @@ async fn credssp_with_kerberos_inside() {
         authentication: Authentication::CredSsp,
         identity: Some(realm.identity(user, "Alice-2026")),
         password: Some(Password { name: UserName::parse("alice@HOP.TEST"), password: "Alice-2026".into() }),
+        policy: common::policy(&["wsman/*.hop.test"], &[], &[]),
         ..Login::default()
     };
     let open = |user| Connection::open(target(&server, "servera.hop.test"), login(user), quick()).unwrap();
