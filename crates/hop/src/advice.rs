@@ -3,9 +3,9 @@
 use std::error::Error;
 use std::process::ExitCode;
 
-use hop_client::authentication::Unproven;
 use hop_client::kerberos::IdentityError;
 use hop_client::{Connection, Error as ClientError};
+use hop_delegation::credssp::{Refusal, RefusalKind};
 use hop_delegation::{Mode, Names};
 use hop_kerberos::PrincipalError;
 use hop_kerberos_io::Error as KerberosError;
@@ -19,12 +19,38 @@ pub fn fail(code: u8, error: &(dyn Error + 'static)) -> ExitCode {
 
 /// The error and its causes on one line, then advice on lines of its own.
 pub fn text(error: &(dyn Error + 'static)) -> String {
+    let client = error.downcast_ref::<ClientError>();
+    if let Some((client, refusal)) = client.and_then(|client| Some((client, client.refusal()?))) {
+        return refused(client, refusal);
+    }
     let mut text = chain(error);
     for line in advice(error) {
         text.push_str("\n  ");
         text.push_str(&line);
     }
     text
+}
+
+/// WinRM's code and words, what was tried before, and the remedies.
+fn refused(error: &ClientError, refusal: &Refusal) -> String {
+    let mut text = format!("{refusal} (error {0}, {0:#010X})", refusal.code());
+    if let ClientError::Policy { before: Some(before), .. } = error.root() {
+        text.push_str("\n  Kerberos was tried first: ");
+        text.push_str(&self::text(before.as_ref()).replace('\n', "\n  "));
+    }
+    let kept = match refusal.kind() {
+        RefusalKind::NtlmOnly => "The password was not sent.",
+        _ => "Nothing was sent.",
+    };
+    text.push_str("\n  ");
+    text.push_str(kept);
+    text.push_str(" What would help:\n");
+    for line in refusal.advice().lines() {
+        text.push_str("  ");
+        text.push_str(line);
+        text.push('\n');
+    }
+    text.trim_end().to_owned()
 }
 
 /// The error and those causes that it does not repeat already.
@@ -68,12 +94,14 @@ fn advice(error: &(dyn Error + 'static)) -> Vec<String> {
              -sha256` shows it)."
                 .into(),
         ),
-        Some(ClientError::Authentication { source, .. }) if source.is::<Unproven>() => lines.push(
-            "Register WSMAN/HOST for the host's account so that Kerberos can vouch for it, give it a trusted certificate \
-             (--ca), or, if you know the network, say --allow-unproven."
-                .into(),
-        ),
         _ => {}
+    }
+    if let Some(hop_policy::Error::NeverRead { .. }) = error.downcast_ref() {
+        lines.push(
+            "Until it is read nothing is sent by CredSSP or NTLM, because what it forbids is not known. Get a ticket \
+             (`hop login`) and try `hop credssp refresh`, or take `domain` out of policy.toml (docs/credssp.md)."
+                .to_owned(),
+        );
     }
     lines.extend(kerberos(error).and_then(about_tickets));
     lines

@@ -229,10 +229,11 @@ impl Asked<'_> {
         let filter = format!("(&(objectCategory=computer)(sAMAccountName={escaped}))");
         let found = self.search(server, base, "sub", &filter, &["distinguishedName"])?;
         let dn = found.into_iter().next().map(|found| found.dn);
-        let dn = dn.ok_or_else(|| self.unexpected("the account of this machine", name))?;
+        let none = || self.unexpected("the account of this machine", &format!("no account {name}"));
+        let dn = dn.ok_or_else(none)?;
         // tokenGroups can be asked of a single object only.
         let machine = self.object(server, &dn, &["objectSid", "primaryGroupID", "tokenGroups"])?;
-        machine.ok_or_else(|| self.unexpected("the account of this machine", name))
+        machine.ok_or_else(none)
     }
 
     fn search(
