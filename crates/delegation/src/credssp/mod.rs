@@ -212,7 +212,8 @@ impl Policy {
         if listed.flat_map(|entry| entry.value.split(',')).any(|entry| trusts(entry.trim(), host)) {
             return Ok(());
         }
-        let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok();
+        let bare = host.trim_matches(['[', ']']).split('%').next().unwrap_or_default();
+        let address = bare.parse::<core::net::IpAddr>().is_ok();
         let kind = if address && by_default { RefusalKind::AddressTyped } else { RefusalKind::NotTrusted };
         Err(Refusal::new(kind, host))
     }
