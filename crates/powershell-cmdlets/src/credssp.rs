@@ -166,7 +166,7 @@ fn thrown(c: &mut CmdletContext<'_>, message: &str) -> Flow {
 fn auth_element(part: &str, ways: &[(&str, bool)], client: bool) -> Value {
     let text = |on: bool| Value::string(if on { "true" } else { "false" });
     let mut notes = vec![
-        ("cfg", Value::string(&format!("http://schemas.microsoft.com/wbem/wsman/1/config/{part}/auth"))),
+        ("cfg", Value::string(format!("http://schemas.microsoft.com/wbem/wsman/1/config/{part}/auth"))),
         ("lang", Value::string("en-US")),
     ];
     notes.extend(ways.iter().map(|(name, on)| (*name, text(*on))));
