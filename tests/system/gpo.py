@@ -173,6 +173,9 @@ check("cannot block what is enforced, and that comes last",
 check("enforced, it switches CredSSP on again", passes(credssp("servera.hop.test")))
 r = hop("credssp", "refresh", "--domain", "hop.test", "--machine", "NOSUCH$")
 check("a machine that the domain does not know: said so", r.code == 1 and r.says("NOSUCH$"), r.all)
+r = hop("credssp", "refresh", "--domain", "hop.test", "--machine", "SERVERA$", "--controller", "dc.hop.test", "--keytab",
+        str(WORK / "keytabs" / "servera.keytab"), cache="/nonexistent/cc")
+check("a machine's own key is enough, and a controller by name", r.code == 0 and r.says("CredDeleg"), r.all)
 tool("gpo", "del", unit_guid)
 tool("computer", "delete", "policypc")
 tool("ou", "delete", UNIT)

@@ -113,6 +113,7 @@ impl Policy {
                 let question = Question {
                     domain: domain.clone(),
                     machine: configured.machine.clone(),
+                    controller: configured.controller.clone(),
                     within: PATIENCE,
                     programs: programs.clone(),
                 };
@@ -172,18 +173,26 @@ fn of_domain(
     mut question: Question,
     now: SystemTime,
 ) -> Result<(Option<Snapshot>, Option<String>), Error> {
+    let own = locations.caches.first();
     let kept = kept(locations, &question)?;
     // A time in the future is no age.
     let fresh = |kept: &Snapshot| now.duration_since(kept.read_at).is_ok_and(|age| age < cache::STALE);
     match refresh {
         Refresh::Never => return Ok((kept, None)),
         Refresh::WhenStale if kept.as_ref().is_some_and(fresh) => return Ok((kept, None)),
-        Refresh::WhenStale => {}
+        Refresh::WhenStale => {
+            // Not every command waits for a domain that is out of reach.
+            let tried = own.and_then(|folder| cache::failed_at(folder, &question.domain));
+            let lately = tried.is_some_and(|at| now.duration_since(at).is_ok_and(|age| age < cache::PAUSE));
+            if lately && kept.is_some() {
+                return Ok((kept, Some("the domain did not answer some minutes ago".to_owned())));
+            }
+        }
         Refresh::Now { within } => question.within = *within,
     }
     match (domain::read(&question, now), refresh, kept) {
         (Ok(snapshot), _, _) => {
-            let saved = locations.caches.first().map_or(Ok(()), |folder| cache::save(folder, &snapshot));
+            let saved = own.map_or(Ok(()), |folder| cache::save(folder, &snapshot));
             match (saved, refresh) {
                 (Err(error), Refresh::Now { .. }) => Err(error),
                 (saved, _) => Ok((Some(snapshot), saved.err().map(|error| error.to_string()))),
@@ -191,6 +200,9 @@ fn of_domain(
         }
         (Err(error), Refresh::Now { .. }, _) => Err(error),
         (Err(error), _, Some(kept)) => {
+            if let Some(Err(error)) = own.map(|folder| cache::note_failure(folder, &question.domain, now)) {
+                tracing::debug!(%error, "the failure is not remembered");
+            }
             tracing::warn!(domain = question.domain, %error, "Group Policy is not read anew, the one that was kept is obeyed");
             Ok((Some(kept), Some(error.to_string())))
         }

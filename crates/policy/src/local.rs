@@ -14,6 +14,7 @@
 //! [group_policy]
 //! domain = "hop.test"                            # whose Group Policy comes before all of this
 //! machine = "CLIENT$"                            # this machine's account there, if it has one
+//! controller = "dc.hop.test"                     # whom to ask, in place of the one that DNS names
 //! directory = "/var/lib/samba/gpo_cache/HOP.TEST/POLICIES"  # instead: kept there by samba-gpupdate
 //! ```
 
@@ -75,6 +76,8 @@ pub struct GroupPolicy {
     pub domain: Option<String>,
     /// The machine's account in it, `NAME$`.
     pub machine: Option<String>,
+    /// The domain controller to ask, in place of the one that DNS names.
+    pub controller: Option<String>,
     /// A folder of policies, in place of the domain.
     pub directory: Option<PathBuf>,
 }
@@ -103,10 +106,13 @@ impl Settings {
                 return Err(format!("{entry:?} is no pattern: expected text with at most one *"));
             }
         }
-        if let Some(domain) = &settings.group_policy.domain
-            && !is_domain(domain)
-        {
-            return Err(format!("group_policy.domain: expected a DNS name such as hop.test, got {domain:?}"));
+        let GroupPolicy { domain, controller, .. } = &settings.group_policy;
+        for (key, name) in [("domain", domain), ("controller", controller)] {
+            if let Some(name) = name.as_ref().filter(|name| !is_domain(name)) {
+                return Err(format!(
+                    "group_policy.{key}: expected a DNS name such as hop.test, got {name:?}"
+                ));
+            }
         }
         Ok(settings)
     }
@@ -243,11 +249,13 @@ impl Edit {
         self.remove("trust", "hosts", |entry| hosts.iter().any(|host| host.eq_ignore_ascii_case(entry)))
     }
 
-    /// Remembers whose Group Policy holds.
-    pub fn set_domain(&mut self, domain: &str, machine: Option<&str>) {
+    /// Remembers whose Group Policy holds, and as which machine and from whom it is read, where that is said.
+    pub fn set_domain(&mut self, domain: &str, machine: Option<&str>, controller: Option<&str>) {
         self.set("group_policy", "domain", value(domain));
-        if let Some(machine) = machine {
-            self.set("group_policy", "machine", value(machine));
+        for (key, said) in [("machine", machine), ("controller", controller)] {
+            if let Some(said) = said {
+                self.set("group_policy", key, value(said));
+            }
         }
     }
 
@@ -319,7 +327,7 @@ mod tests {
         assert_eq!(edit.trust(&strings(&["A", "b"])).unwrap(), ["b"]);
         assert_eq!(edit.distrust(&strings(&["a", "c"])), ["a"]);
         edit.set_service(true);
-        edit.set_domain("hop.test", Some("CLIENT$"));
+        edit.set_domain("hop.test", Some("CLIENT$"), None);
         edit.save().unwrap();
         let read = Settings::read(&path).unwrap();
         assert_eq!((read.trust.hosts, read.credssp.service), (strings(&["b"]), Some(true)));
@@ -356,6 +364,7 @@ mod tests {
             ("[credssp]\ndeny_fresh = [\"wsman/*.*\"]", "*.*"),
             ("[credssp]\nallow_fresh = \"x\"", "sequence"),
             ("[group_policy]\ndomain = \"../x\"", "../x"),
+            ("[group_policy]\ncontroller = \"a b\"", "a b"),
             ("x", "line 1"),
         ] {
             let error = Settings::parse(bad).unwrap_err();

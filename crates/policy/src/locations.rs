@@ -55,11 +55,6 @@ impl Locations {
         if self.root { Ok(&self.machine) } else { self.user.as_deref().ok_or(Error::NoPlace) }
     }
 
-    /// Whether what this user's commands write holds for the whole machine.
-    pub fn is_machine_wide(&self) -> bool {
-        self.root
-    }
-
     /// The files that are read, the machine's first.
     pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
         std::iter::once(self.machine.as_path()).chain(self.user.as_deref())

@@ -95,7 +95,7 @@ impl Domain {
     }
 
     fn programs(&self) -> Programs {
-        Programs { ldapsearch: self.path("ldapsearch"), smbclient: self.path("smbclient") }
+        Programs { ldapsearch: self.path("ldapsearch"), smbclient: self.path("smbclient"), ccache: None }
     }
 
     fn locations(&self) -> Locations {
@@ -230,11 +230,41 @@ fn what_was_kept_is_obeyed_until_it_is_old_and_where_nobody_answers() {
     assert_eq!(state.read_at, Some(now()));
     assert!(state.problem.unwrap().contains("Can't contact LDAP server"));
     assert!(domain.load(&NOW, much_later).is_err(), "who asks for it now is told");
+    // For five minutes nobody waits for it again.
+    domain.program("ldapsearch", "echo again >>\"$here/asked\"; exit 255");
+    let times = || domain.asked().matches("again").count();
+    let problem = |after: u64| {
+        let policy = domain.load(&stale, much_later + Duration::from_secs(after)).unwrap();
+        assert_eq!(allowed(&policy), ["wsman/third"]);
+        policy.group_policy.unwrap().problem.unwrap()
+    };
+    assert!(problem(299).contains("did not answer") && times() == 0);
+    assert!(!problem(301).contains("did not answer") && times() == 1);
+    assert!(problem(302).contains("did not answer") && times() == 1);
     // Another machine's policy is not this one's.
     let file = domain.path("policy.toml");
     let text = fs::read_to_string(&file).unwrap();
     fs::write(&file, text + "machine = \"PC$\"\n").unwrap();
     assert!(matches!(domain.load(&stale, much_later), Err(Error::NeverRead { .. })));
+}
+
+#[test]
+fn a_controller_and_a_ticket_of_the_callers() {
+    let domain = Domain::new();
+    let _ = domain.locations();
+    let file = domain.path("policy.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text + "controller = \"dc2.hop.test\"\n").unwrap();
+    domain.program(
+        "ldapsearch",
+        "echo \"$KRB5CCNAME $@\" >>\"$here/asked\"; cat \"$here/ldap/DC=hop,DC=test\"",
+    );
+    let mut programs = domain.programs();
+    programs.ccache = Some("FILE:/tmp/mine".to_owned());
+    Policy::load_from(&domain.locations(), &NOW, &programs, now()).unwrap();
+    let asked = domain.asked();
+    assert!(asked.starts_with("FILE:/tmp/mine ") && asked.contains("ldap://dc2.hop.test"), "{asked}");
+    assert!(!asked.contains("ldap:///"), "DNS was not asked: {asked}");
 }
 
 #[test]

@@ -17,6 +17,9 @@ const MAX_SIZE: u64 = 64 << 20;
 /// After so long the domain is asked again, as on Windows.
 pub const STALE: Duration = Duration::from_secs(90 * 60);
 
+/// A domain that did not answer is left alone for so long.
+pub const PAUSE: Duration = Duration::from_secs(5 * 60);
+
 #[derive(Serialize, Deserialize)]
 struct File {
     domain: String,
@@ -57,7 +60,28 @@ pub fn save(folder: &Path, snapshot: &Snapshot) -> Result<(), Error> {
         objects: objects.collect(),
     };
     let text = serde_json::to_vec_pretty(&file).map_err(|e| Error::content(&path, e))?;
-    files::replace(&path, &text)
+    files::replace(&path, &text)?;
+    let _ = std::fs::remove_file(failure(folder, &snapshot.origin));
+    Ok(())
+}
+
+/// Remembers that the domain did not answer.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn note_failure(folder: &Path, domain: &str, now: SystemTime) -> Result<(), Error> {
+    let seconds = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    files::replace(&failure(folder, domain), seconds.to_string().as_bytes())
+}
+
+/// When the domain last did not answer, if it has not answered since.
+pub fn failed_at(folder: &Path, domain: &str) -> Option<SystemTime> {
+    let text = files::read_text(&failure(folder, domain)).ok()??;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(text.trim().parse().ok()?))
+}
+
+fn failure(folder: &Path, domain: &str) -> PathBuf {
+    folder.join(format!("{}.failed", domain.to_ascii_lowercase()))
 }
 
 /// What was kept of a domain; `None` if nothing was.

@@ -25,6 +25,8 @@ pub struct Question {
     pub domain: String,
     /// This machine's account in it, `NAME$`, if it has one.
     pub machine: Option<String>,
+    /// The domain controller to ask, if not the one that DNS names.
+    pub controller: Option<String>,
     /// For all of it together.
     pub within: Duration,
     /// The programs that ask.
@@ -38,11 +40,13 @@ pub struct Programs {
     pub ldapsearch: PathBuf,
     /// Samba's client.
     pub smbclient: PathBuf,
+    /// The credential cache with the ticket that proves the caller (`FILE:…`), if not that of the environment.
+    pub ccache: Option<String>,
 }
 
 impl Default for Programs {
     fn default() -> Self {
-        Self { ldapsearch: "ldapsearch".into(), smbclient: "smbclient".into() }
+        Self { ldapsearch: "ldapsearch".into(), smbclient: "smbclient".into(), ccache: None }
     }
 }
 
@@ -64,12 +68,10 @@ const NO_SUCH_OBJECT: i32 = 32;
 pub fn read(question: &Question, now: SystemTime) -> Result<Snapshot, Error> {
     let asked = Asked { question, deadline: Instant::now() + question.within };
     let base = base_of(&question.domain);
-    let anywhere = format!("ldap:///{}", base.replace('=', "%3D").replace(',', "%2C"));
-    let root = asked.object(&anywhere, "", &["dnsHostName"])?;
-    let controller = root.as_ref().and_then(|root| root.text("dnsHostName")).unwrap_or_default().to_owned();
-    if !local::is_domain(&controller) {
-        return Err(asked.unexpected("the name of a domain controller", &controller));
-    }
+    let controller = match &question.controller {
+        Some(controller) => controller.clone(),
+        None => asked.controller(&base)?,
+    };
     let server = format!("ldap://{controller}");
     let head = asked.object(&server, &base, &["gPLink", "gPOptions", "objectSid"])?;
     let head = head.ok_or_else(|| asked.unexpected("the domain's own object", "nothing"))?;
@@ -212,6 +214,17 @@ impl Asked<'_> {
         Error::Domain { domain: self.question.domain.clone(), expected, got: got.chars().take(100).collect() }
     }
 
+    /// The domain controller that DNS leads to, by its own name.
+    fn controller(&self, base: &str) -> Result<String, Error> {
+        let anywhere = format!("ldap:///{}", base.replace('=', "%3D").replace(',', "%2C"));
+        let root = self.object(&anywhere, "", &["dnsHostName"])?;
+        let name = root.as_ref().and_then(|root| root.text("dnsHostName")).unwrap_or_default();
+        match local::is_domain(name) {
+            true => Ok(name.to_owned()),
+            false => Err(self.unexpected("the name of a domain controller", name)),
+        }
+    }
+
     /// One object; `None` if there is none or it may not be seen.
     fn object(&self, server: &str, dn: &str, attributes: &[&str]) -> Result<Option<Record>, Error> {
         let found = self.search(server, dn, "base", "(objectClass=*)", attributes)?;
@@ -318,6 +331,9 @@ impl Asked<'_> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         if let Some(folder) = folder {
             command.current_dir(folder);
+        }
+        if let Some(ccache) = &self.question.programs.ccache {
+            command.env("KRB5CCNAME", ccache);
         }
         let mut child = command.spawn().map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => {
