@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::process::ExitCode;
 
+use hop_auth::Error as AuthError;
+use hop_auth::http::Scheme;
 use hop_client::kerberos::IdentityError;
 use hop_client::{Connection, Error as ClientError};
 use hop_delegation::credssp::{Refusal, RefusalKind};
@@ -89,6 +91,12 @@ fn advice(error: &(dyn Error + 'static)) -> Vec<String> {
             lines.push("The server's log says why it refused. Common causes: the keytab is older than the account's \
                         password, or your principal maps to no local user (docs/serve.md).".to_owned());
         }
+        Some(ClientError::Authentication { host, source }) if offers_no_credssp(source.as_ref()) => {
+            lines.push(format!(
+                "{host} takes no passwords. If it is to: `hop credssp enable --role server` there, or \
+                 `Enable-WSManCredSSP -Role Server` on Windows (docs/credssp.md)."
+            ));
+        }
         Some(ClientError::Tls { .. }) if chain(error).contains("certificate") => lines.push(
             "Trust its authority with --ca FILE, or the one certificate with --pin SHA256 (`openssl x509 -fingerprint \
              -sha256` shows it)."
@@ -105,6 +113,10 @@ fn advice(error: &(dyn Error + 'static)) -> Vec<String> {
     }
     lines.extend(kerberos(error).and_then(about_tickets));
     lines
+}
+
+fn offers_no_credssp(error: &(dyn Error + 'static)) -> bool {
+    matches!(error.downcast_ref(), Some(AuthError::NotOffered { expected: Scheme::CredSsp, .. }))
 }
 
 /// The error of Kerberos among the causes.

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "tests may panic")]
 
 use std::fs;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -177,6 +177,32 @@ fn refusals_of_hop_run() {
     machine.hop(&["trust", "add", "a.x.test", "--force"]);
     for way in [&credssp[..], &["ntlm"], &["negotiate", "--allow-ntlm"], &https] {
         refused(machine.run("a.x.test", way), &["port 1 was refused"]);
+    }
+}
+
+#[test]
+fn a_server_that_takes_no_passwords() {
+    let machine = Machine::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let hosts = fs::read_to_string(machine.path("hosts.toml")).unwrap();
+    fs::write(machine.path("hosts.toml"), hosts.replace("port = 1\n", &format!("port = {port}\n"))).unwrap();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = [0; 4096];
+        let count = stream.read(&mut request).unwrap();
+        let answer = b"HTTP/1.1 401 \r\nWWW-Authenticate: Negotiate\r\nContent-Length: 0\r\n\r\n";
+        stream.write_all(answer).unwrap();
+        String::from_utf8_lossy(&request[..count]).into_owned()
+    });
+    machine.hop(&["credssp", "enable", "--role", "client", "--delegate-computer", "*.x.test", "--force"]);
+    let ended = machine.run("a.x.test", &["credssp", "--allow-ntlm"]);
+    let request = server.join().unwrap();
+    assert!(request.contains("CredSSP ") && !request.contains("Secret-Passw0rd"), "{request}");
+    assert_eq!(ended.code, 3);
+    for words in ["offers Negotiate", "hop credssp enable --role server", "Enable-WSManCredSSP -Role Server"]
+    {
+        assert!(ended.err.contains(words), "{words}: {}", ended.err);
     }
 }
 
