@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use hop_auth::http::Scheme;
-use hop_delegation::Mode;
+use hop_delegation::{
+    Mode,
+    credssp::{Proof, Refusal},
+};
 
 use crate::{
     authentication::{Authentication, CredSsp, EveryRequest, Login, Negotiate},
@@ -29,7 +32,8 @@ impl Connection {
     /// HTTP or HTTPS, authenticated as `login` says.
     ///
     /// # Errors
-    /// Something that the way of authentication needs is missing, or TLS cannot be set up.
+    /// The policy of this machine forbids it, something that the way of authentication needs is missing, or TLS cannot
+    /// be set up.
     pub fn open(target: Target, login: Login, settings: Settings) -> Result<Self, Error> {
         let missing = |what: &str| Error::Credentials { host: target.alias.clone(), source: what.into() };
         let tickets = |service: Option<&str>, mode| {
@@ -48,19 +52,30 @@ impl Connection {
             true => Ok(()),
             false => Err(missing("this way of authentication needs HTTPS")),
         };
+        let policy = &login.policy.policy;
+        let forbidden = |refusal| Error::Policy { host: target.alias.clone(), refusal, before: None };
+        let proves_name = target.https && settings.tls.trust.proves_name();
+        let may_use_ntlm = |by_default| -> Result<(), Refusal> {
+            if proves_name { Ok(()) } else { policy.may_use_ntlm(&target.alias, by_default) }
+        };
         let mut delegation = DelegationOutcome::default();
         let provider: Box<dyn Provider> = match login.authentication {
             Authentication::Negotiate | Authentication::Kerberos | Authentication::Ntlm => {
                 let alone = login.authentication == Authentication::Ntlm;
                 let kerberos = tickets(None, mode).filter(|_| !alone);
+                let mut no_ntlm = None;
                 let ntlm = if alone {
-                    Some(password()?)
+                    let password = password()?;
+                    may_use_ntlm(false).map_err(forbidden)?;
+                    Some(password)
                 } else {
-                    let allowed = login.allow_ntlm && login.authentication == Authentication::Negotiate;
-                    login.password.clone().filter(|_| allowed)
+                    let wanted = login.allow_ntlm && login.authentication == Authentication::Negotiate;
+                    let ntlm = login.password.clone().filter(|_| wanted);
+                    no_ntlm = ntlm.as_ref().and_then(|_| may_use_ntlm(true).err());
+                    ntlm.filter(|_| no_ntlm.is_none())
                 };
                 if kerberos.is_none() && ntlm.is_none() {
-                    return Err(no_identity());
+                    return Err(no_ntlm.map_or_else(no_identity, forbidden));
                 }
                 if let Some(kerberos) = &kerberos {
                     delegation = kerberos.outcome();
@@ -69,9 +84,11 @@ impl Connection {
                     Authentication::Kerberos => Scheme::Kerberos,
                     _ => Scheme::Negotiate,
                 };
-                Box::new(Negotiate { target: target.clone(), scheme, kerberos, ntlm })
+                Box::new(Negotiate { target: target.clone(), scheme, kerberos, ntlm, no_ntlm })
             }
             Authentication::CredSsp => {
+                let typed = login.password.is_some();
+                policy.may_delegate(&target.alias, typed, Proof::Unknown).map_err(forbidden)?;
                 let kerberos = tickets(Some("WSMAN"), Mode::Never);
                 if kerberos.is_none() && !login.allow_ntlm {
                     return Err(no_identity());
@@ -88,7 +105,7 @@ impl Connection {
                     kerberos,
                     password: password()?,
                     allow_ntlm: login.allow_ntlm,
-                    policy: login.credssp,
+                    policy: login.policy.clone(),
                     roots,
                 })
             }
@@ -118,6 +135,7 @@ impl Connection {
             scheme: Scheme::Negotiate,
             kerberos: Some(Arc::new(kerberos)),
             ntlm: None,
+            no_ntlm: None,
         };
         let transport = Arc::new(Http::new(target.clone(), Box::new(provider), settings));
         Self { transport, target, delegation }

@@ -6,7 +6,7 @@ use hop_auth::{
 };
 
 use crate::{
-    authentication::CredSspPolicy,
+    authentication::Consent,
     error::Cause,
     security::{Body, Channel, Security},
 };
@@ -16,7 +16,7 @@ pub(crate) struct Negotiation {
     state: State,
     channel: Channel,
     /// For CredSSP alone.
-    policy: Option<CredSspPolicy>,
+    consent: Option<Consent>,
 }
 
 enum State {
@@ -30,9 +30,9 @@ impl Negotiation {
     pub(crate) fn new(
         (authorization, expect): (String, ExpectAnswer),
         channel: Channel,
-        policy: Option<CredSspPolicy>,
+        consent: Option<Consent>,
     ) -> Self {
-        Self { state: State::Start(authorization, expect), channel, policy }
+        Self { state: State::Start(authorization, expect), channel, consent }
     }
 
     fn go_on(&mut self, authorization: String, next: ExpectAnswer) -> Option<String> {
@@ -58,7 +58,8 @@ impl Security for Negotiation {
             Step::NeedConsent(need) => {
                 let proof = need.proof();
                 tracing::debug!(?proof, "may this server have the password?");
-                self.policy.unwrap_or_default().decide(&proof, self.channel.proves_name)?;
+                let consent = self.consent.as_ref().ok_or(AuthError::Rejected)?;
+                consent.decide(&proof, self.channel.proves_name)?;
                 let (authorization, next) = need.send_password()?;
                 Ok(self.go_on(authorization, next))
             }

@@ -5,6 +5,7 @@
 )]
 
 mod advice;
+mod credssp;
 mod decode;
 mod doctor;
 mod domain;
@@ -13,11 +14,14 @@ mod lab;
 mod login;
 mod password;
 mod pipeline;
+mod question;
 mod remoting;
 mod run;
 mod serve;
+mod settings;
 mod shell;
 mod ticket;
+mod trust;
 mod user;
 
 use std::process::ExitCode;
@@ -57,6 +61,12 @@ enum Command {
     /// Look at tickets and at what a session may do with them
     #[command(subcommand)]
     Ticket(ticket::Command),
+    /// Say who may have a password by CredSSP, and whether this machine takes any (Enable-WSManCredSSP)
+    #[command(subcommand)]
+    Credssp(credssp::Command),
+    /// Say which hosts NTLM may speak to though nothing proves who they are (TrustedHosts)
+    #[command(subcommand)]
+    Trust(trust::Command),
     /// Find out why a server, or a service behind it, cannot be reached as you
     Doctor(doctor::Arguments),
     /// Turn a captured message, fragment or token into readable text
@@ -86,6 +96,8 @@ fn main() -> ExitCode {
         Command::User(command) => user::run(&command),
         Command::Login(arguments) => login::run(&arguments),
         Command::Ticket(command) => ticket::run(&command),
+        Command::Credssp(command) => credssp::run(&command),
+        Command::Trust(command) => trust::run(&command),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Decode(arguments) => decode::run(&arguments),
         Command::Shell(arguments) => shell::run(&arguments),

@@ -52,7 +52,8 @@ pub fn run_helper_process() -> Option<std::process::ExitCode> {
 }
 
 /// Sends the log to stderr, unless the program has its own subscriber. `HOP_LOG` takes a filter such as `debug`.
-fn start_log() {
+/// [`run`] does it first; call it to log before that.
+pub fn start_log() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("HOP_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     let log = tracing_subscriber::fmt()

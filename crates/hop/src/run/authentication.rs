@@ -4,7 +4,7 @@ use std::{error::Error, path::PathBuf, sync::Arc};
 
 use hop_auth::UserName;
 use hop_client::{
-    authentication::{Authentication, CredSspPolicy, Login, Password},
+    authentication::{Authentication, Login, Password, PasswordPolicy},
     kerberos::{Identity, Source},
     tls::{ClientCertificate, TlsOptions, Trust},
 };
@@ -19,12 +19,9 @@ pub struct AuthenticationArguments {
     #[arg(long, value_name = "WAY", default_value_t, value_parser = |s: &str| s.parse::<Authentication>())]
     pub authentication: Authentication,
     /// With negotiate and credssp: NTLM may take Kerberos's place where there is no ticket. It does not prove who the
-    /// host is
+    /// host is: `hop trust` says which hosts it may speak to all the same, `hop credssp` which may have your password
     #[arg(long)]
     pub allow_ntlm: bool,
-    /// With credssp: also hosts that prove their name neither by Kerberos nor by a certificate get your password
-    #[arg(long)]
-    pub allow_unproven: bool,
     /// HTTPS instead of HTTP; the default port is 5986
     #[arg(long)]
     pub https: bool,
@@ -70,6 +67,7 @@ impl AuthenticationArguments {
 pub async fn of(arguments: &Arguments) -> Result<Login, Box<dyn Error>> {
     let options = &arguments.authentication;
     let authentication = options.authentication;
+    let policy = policy(options)?;
     let password = match (&arguments.user, authentication) {
         (_, Authentication::Certificate) => None,
         (Some(user), _) if arguments.keytab.is_none() => Some(Password {
@@ -88,9 +86,18 @@ pub async fn of(arguments: &Arguments) -> Result<Login, Box<dyn Error>> {
         identity,
         password,
         allow_ntlm: options.allow_ntlm,
-        credssp: CredSspPolicy { allow_unproven: options.allow_unproven, ..CredSspPolicy::default() },
+        policy,
         delegation: arguments.delegate,
     })
+}
+
+/// The policy that guards the password, where one could go or NTLM speak.
+fn policy(options: &AuthenticationArguments) -> Result<PasswordPolicy, hop_policy::Error> {
+    match options.authentication {
+        Authentication::CredSsp | Authentication::Ntlm => PasswordPolicy::of_this_machine(),
+        Authentication::Negotiate if options.allow_ntlm => PasswordPolicy::of_this_machine(),
+        _ => Ok(PasswordPolicy::default()),
+    }
 }
 
 /// The Kerberos identity; none if there is no KDC for the user and NTLM may take its place.
@@ -163,7 +170,7 @@ mod tests {
     #[test]
     fn ways() {
         assert_eq!(parse(&[]).unwrap().authentication, Authentication::Negotiate);
-        let credssp = parse(&["--authentication", "CredSSP", "--allow-unproven"]).unwrap();
-        assert_eq!((credssp.authentication, credssp.allow_unproven), (Authentication::CredSsp, true));
+        let credssp = parse(&["--authentication", "CredSSP", "--allow-ntlm"]).unwrap();
+        assert_eq!((credssp.authentication, credssp.allow_ntlm), (Authentication::CredSsp, true));
     }
 }

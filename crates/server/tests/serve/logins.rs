@@ -5,11 +5,12 @@ use std::path::PathBuf;
 
 use hop_auth::UserName;
 use hop_auth::ntlm::NtHash;
-use hop_client::authentication::{Authentication, Login, Password};
+use hop_client::authentication::{Authentication, Login, Password, PasswordPolicy};
 use hop_client::http::Settings;
 use hop_client::tls::{ClientCertificate, TlsOptions, Trust};
 use hop_client::winrs::{CommandEvent, ShellOptions};
 use hop_client::{Connection, Error, Hosts, Target};
+use hop_delegation::credssp::{List, Policy, Setting, Source};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     OtherNameValue, SanType,
@@ -114,8 +115,19 @@ fn login(authentication: Authentication, user: &str, password: &str) -> Login {
         authentication,
         password: Some(Password { name: UserName::parse(user), password: password.into() }),
         allow_ntlm: true,
+        policy: policy(),
         ..Login::default()
     }
+}
+
+/// The host may have the password although it proves its name by nothing.
+fn policy() -> PasswordPolicy {
+    let here = || Source::File("test".to_owned());
+    let on = || Some(Setting::new(true, here()));
+    let hosts = || List { enabled: on(), entries: vec![Setting::new(format!("wsman/{HOST}"), here())] };
+    let policy =
+        Policy { client: on(), allow_fresh: hosts(), allow_fresh_ntlm_only: hosts(), ..Policy::default() };
+    PasswordPolicy { policy: std::sync::Arc::new(policy), ..PasswordPolicy::default() }
 }
 
 /// Runs a line in a shell of its own; its output.
