@@ -1,6 +1,7 @@
 //! `hop`: PowerShell Remoting done whole, second hop included.
 #![allow(
     rustdoc::broken_intra_doc_links,
+    rustdoc::invalid_html_tags,
     reason = "doc comments of arguments are help texts, where brackets say optional"
 )]
 

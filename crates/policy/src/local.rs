@@ -105,6 +105,10 @@ impl Settings {
             if Pattern::parse(entry).is_none() {
                 return Err(format!("{entry:?} is no pattern: expected text with at most one *"));
             }
+            // It would match nothing, and forbid nothing where it is to.
+            if !entry.contains('/') && !entry.starts_with('*') {
+                return Err(format!("{entry:?} names no service: expected \"wsman/{entry}\""));
+            }
         }
         let GroupPolicy { domain, controller, .. } = &settings.group_policy;
         for (key, name) in [("domain", domain), ("controller", controller)] {
@@ -362,6 +366,7 @@ mod tests {
         for (bad, says) in [
             ("[credssp]\nclint = true", "clint"),
             ("[credssp]\ndeny_fresh = [\"wsman/*.*\"]", "*.*"),
+            ("[credssp]\ndeny_fresh = [\"servera\"]", "expected \"wsman/servera\""),
             ("[credssp]\nallow_fresh = \"x\"", "sequence"),
             ("[group_policy]\ndomain = \"../x\"", "../x"),
             ("[group_policy]\ncontroller = \"a b\"", "a b"),

@@ -96,6 +96,8 @@ mod tests {
         assert_eq!(alone.caches, [PathBuf::from("/t/group-policy")]);
         let two = locations(&[("HOP_POLICY", ""), ("HOME", "/home/alice")], false);
         assert_eq!(two.files().count(), 2);
-        assert_eq!(two.caches.len(), 2);
+        let folders = ["/home/alice/.cache/hop/group-policy", "/var/lib/hop/group-policy"].map(PathBuf::from);
+        assert_eq!(two.caches, folders);
+        assert_eq!(locations(&[("HOME", "/root")], true).caches, folders[1..]);
     }
 }

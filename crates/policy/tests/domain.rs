@@ -249,6 +249,16 @@ fn what_was_kept_is_obeyed_until_it_is_old_and_where_nobody_answers() {
 }
 
 #[test]
+fn an_object_of_another_domain_is_asked_of_that_domain() {
+    let domain = Domain::new();
+    domain.link("gPLink: [LDAP://CN={1},DC=child,DC=hop,DC=test;0]");
+    domain.policy("{1}", "one", "");
+    fs::rename(domain.path("ldap/CN={1}"), domain.path("ldap/CN={1},DC=child,DC=hop,DC=test")).unwrap();
+    assert_eq!(allowed(&domain.load(&NOW, now()).unwrap()), ["wsman/one"]);
+    assert!(domain.asked().contains("ldap:///dc%3Dchild%2Cdc%3Dhop%2Cdc%3Dtest"), "{}", domain.asked());
+}
+
+#[test]
 fn a_controller_and_a_ticket_of_the_callers() {
     let domain = Domain::new();
     let _ = domain.locations();

@@ -2,6 +2,7 @@
 //! is there (`KRB5CCNAME`), sealed and signed.
 
 use std::{
+    collections::BTreeMap,
     ffi::OsStr,
     io::{self, Read},
     path::{Path, PathBuf},
@@ -93,7 +94,19 @@ pub fn read(question: &Question, now: SystemTime) -> Result<Snapshot, Error> {
 
     let folder = tempfile::tempdir().map_err(|e| Error::write(&std::env::temp_dir(), e))?;
     let mut objects = Vec::new();
+    // An object may be another domain's of the forest, whose controllers hold it.
+    let mut controllers = BTreeMap::from([(base.to_ascii_lowercase(), controller)]);
     for dn in links::order(&containers) {
+        let home = domain_part(&dn).unwrap_or(&base).to_ascii_lowercase();
+        let controller = match controllers.get(&home) {
+            Some(known) => known.clone(),
+            None => {
+                let found = asked.controller(&home)?;
+                controllers.insert(home, found.clone());
+                found
+            }
+        };
+        let server = format!("ldap://{controller}");
         let attributes = [
             "cn",
             "displayName",
@@ -161,6 +174,15 @@ fn parents(dn: &str, base: &str) -> Vec<String> {
         rest = parent;
     }
     found
+}
+
+/// The `DC=…` parts at the end of a distinguished name.
+fn domain_part(dn: &str) -> Option<&str> {
+    let mut rest = dn;
+    while !rest.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("DC=")) {
+        rest = split_rdn(rest)?.1;
+    }
+    Some(rest)
 }
 
 /// The first part of a distinguished name and the rest; a comma after a backslash separates nothing.
@@ -402,6 +424,8 @@ mod tests {
             [r"OU=b,OU=a\\,DC=hop,DC=test", r"OU=a\\,DC=hop,DC=test"]
         );
         assert_eq!(parents("DC=hop,DC=test", "DC=hop,DC=test"), Vec::<String>::new());
+        assert_eq!(domain_part("CN={1},CN=Policies,dc=child,DC=hop"), Some("dc=child,DC=hop"));
+        assert_eq!(domain_part("CN={1}"), None);
         let path = sysvol_path(r"\\hop.test\SysVol\hop.test\Policies\{31B2F340-016D}");
         assert_eq!(path.as_deref(), Some("hop.test/Policies/{31B2F340-016D}"));
         for bad in [
