@@ -239,7 +239,7 @@ mod tests {
     fn a_service_ticket_is_the_one_that_was_fetched() {
         let mut shim = shim("alice@HOP.TEST");
         let rng = &mut rand::rng();
-        let (mut exchange, request) = ask(&shim, TgsOptions::new(service("b.hop.test")));
+        let (exchange, request) = ask(&shim, TgsOptions::new(service("b.hop.test")));
         let Answer::Fetch { realm, wanted } = shim.handle(&request, now(), rng) else {
             panic!("nothing is to be fetched")
         };
