@@ -80,7 +80,12 @@ pub struct Password {
 }
 
 impl Password {
-    fn ntlm(&self, service: &str, target: &Target, channel: &Channel) -> (Vec<u8>, ntlm::ExpectChallenge) {
+    pub(crate) fn ntlm(
+        &self,
+        service: &str,
+        target: &Target,
+        channel: &Channel,
+    ) -> (Vec<u8>, ntlm::ExpectChallenge) {
         let credential = ntlm::Credential::with_password(self.name.clone(), &self.password);
         let options = ntlm::InitiatorOptions {
             target_name: Some(format!("{service}/{}", target.host_name)),

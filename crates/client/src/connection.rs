@@ -31,6 +31,9 @@ impl Connection {
     /// # Errors
     /// Something that the way of authentication needs is missing, or TLS cannot be set up.
     pub fn open(target: Target, login: Login, settings: Settings) -> Result<Self, Error> {
+        if settings.proxy.is_some() && !target.https {
+            return Err(Error::ProxyNeedsHttps { host: target.alias });
+        }
         let missing = |what: &str| Error::Credentials { host: target.alias.clone(), source: what.into() };
         let tickets = |service: Option<&str>, mode| {
             login.identity.clone().map(|identity| {

@@ -4,7 +4,7 @@
 //! * [`transport::Transport`] carries SOAP bodies there and back; [`http::Http`] is the one for HTTP, with a
 //!   [`security::Security`] per connection.
 //! * [`Connection`] puts these together for a [`authentication::Login`]: Kerberos ([`kerberos::Identity`]), NTLM,
-//!   CredSSP, Basic or a certificate; [`tls`] says which servers are trusted.
+//!   CredSSP, Basic or a certificate; [`tls`] says which servers are trusted, [`proxy`] which proxy is in between.
 //! * [`RunspacePool`] runs pipelines of objects, over WS-Management or in a child process.
 //! * [`winrs::Shell`] runs commands of a command shell.
 //!
@@ -13,6 +13,7 @@
 
 pub mod authentication;
 mod connection;
+mod dial;
 mod error;
 pub mod fan_out;
 mod hosts;
@@ -20,6 +21,7 @@ pub mod http;
 pub mod kerberos;
 mod link;
 mod negotiate;
+pub mod proxy;
 pub mod runspace_pool;
 pub mod security;
 mod shell;

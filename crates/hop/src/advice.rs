@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use hop_client::authentication::Unproven;
 use hop_client::kerberos::IdentityError;
+use hop_client::proxy::ProxyError;
 use hop_client::{Connection, Error as ClientError};
 use hop_delegation::{Mode, Names};
 use hop_kerberos::PrincipalError;
@@ -63,6 +64,11 @@ fn advice(error: &(dyn Error + 'static)) -> Vec<String> {
             lines.push("The server's log says why it refused. Common causes: the keytab is older than the account's \
                         password, or your principal maps to no local user (docs/serve.md).".to_owned());
         }
+        Some(ClientError::ProxyNeedsHttps { .. }) => lines.push(
+            "Say --https (the host must listen for HTTPS: docs/proxies.md), or reach the host without proxy: --proxy none."
+                .into(),
+        ),
+        Some(ClientError::Proxy { source, .. }) => lines.extend(about_proxies(source).map(Into::into)),
         Some(ClientError::Tls { .. }) if chain(error).contains("certificate") => lines.push(
             "Trust its authority with --ca FILE, or the one certificate with --pin SHA256 (`openssl x509 -fingerprint \
              -sha256` shows it)."
@@ -77,6 +83,27 @@ fn advice(error: &(dyn Error + 'static)) -> Vec<String> {
     }
     lines.extend(kerberos(error).and_then(about_tickets));
     lines
+}
+
+fn about_proxies(error: &ProxyError) -> Option<&'static str> {
+    Some(match error {
+        ProxyError::NameResolution(_) | ProxyError::Refused | ProxyError::Connect(_) => {
+            "Check the proxy's address: --proxy, the host's entry, or HTTPS_PROXY; --no-proxy HOST goes without it."
+        }
+        ProxyError::Forbidden { .. } => {
+            "The proxy's administrators decide which hosts and ports it opens tunnels to; many open port 443 only."
+        }
+        ProxyError::Unresolved { .. } => {
+            "The proxy looks the name up, not this machine: use the name that the proxy knows, or say `address` in \
+             ~/.config/hop/hosts.toml."
+        }
+        ProxyError::NoCredentials { .. } => {
+            "For Negotiate get a ticket (`hop login`) and use the proxy's full name; for the others name a user: \
+             --proxy http://USER@HOST:PORT."
+        }
+        ProxyError::Unauthorized { .. } => "Check user and password; the proxy's log says why it refused.",
+        _ => return None,
+    })
 }
 
 /// The error of Kerberos among the causes.

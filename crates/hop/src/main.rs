@@ -41,7 +41,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run a script or a command on other machines (Invoke-Command)
-    Run(run::Arguments),
+    Run(Box<run::Arguments>),
     /// Serve remoting on this machine (Enable-PSRemoting)
     Serve(serve::Arguments),
     /// Get your first ticket, for everything after it (kinit)
@@ -77,7 +77,7 @@ fn main() -> ExitCode {
         return code;
     }
     match Cli::parse().command {
-        Command::Run(arguments) => run::run(arguments),
+        Command::Run(arguments) => run::run(*arguments),
         Command::Serve(arguments) => serve::run(arguments),
         Command::Login(arguments) => login::run(&arguments),
         Command::Ticket(command) => ticket::run(&command),

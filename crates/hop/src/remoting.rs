@@ -26,7 +26,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
 use crate::pipeline::{self, Script};
-use crate::{advice, ticket};
+use crate::{advice, run, ticket};
 
 const TRANSPORT_EXCEPTION: &str = "System.Management.Automation.Remoting.PSRemotingTransportException";
 
@@ -102,7 +102,10 @@ impl Remote {
             }
             None => self.own_identity()?,
         });
-        Connection::open(target, login, Settings::default()).map_err(|e| advice::text(&e))
+        // Who sits at the session's far end is who the proxy is to know; the credential was given for the host.
+        let proxy = run::proxy::unattended(&target, &self.own_identity()?).map_err(|e| advice::text(&*e))?;
+        Connection::open(target, login, Settings { proxy, ..Settings::default() })
+            .map_err(|e| advice::text(&e))
     }
 
     fn own_identity(&self) -> Result<Arc<Identity>, String> {

@@ -3,6 +3,7 @@
 mod authentication;
 mod json;
 mod powershell;
+pub mod proxy;
 mod render;
 mod winrs;
 
@@ -21,6 +22,7 @@ use tokio::sync::watch;
 
 use self::authentication::AuthenticationArguments;
 use self::powershell::Way;
+use self::proxy::ProxyArguments;
 use self::render::{Form, Piece, Renderer};
 use crate::advice;
 use crate::domain::Domain;
@@ -82,6 +84,8 @@ pub struct Arguments {
     pub domain: Domain,
     #[command(flatten)]
     pub authentication: AuthenticationArguments,
+    #[command(flatten)]
+    pub proxy: ProxyArguments,
     /// How many hosts at a time
     #[arg(long, value_name = "N", default_value_t = fan_out::DEFAULT_THROTTLE)]
     pub throttle: usize,
@@ -128,6 +132,11 @@ pub fn run(arguments: Arguments) -> ExitCode {
             Err(error) => return advice::fail(2, &error),
         }
     }
+    // Before anything is sent: HTTP has no proxies.
+    let proxies = arguments.proxy.proxies();
+    if let Some(error) = targets.iter().find_map(|target| proxies.choose(target).err()) {
+        return advice::fail(2, &error);
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return advice::fail(1, &error),
@@ -150,6 +159,11 @@ async fn everywhere(arguments: &Arguments, script: Script, targets: Vec<Target>)
             Err(error) => return advice::fail(3, &*error),
         },
     };
+    let environment = arguments.domain.environment(arguments.user.as_deref());
+    let ways = match arguments.proxy.ways(&targets, &environment) {
+        Ok(ways) => ways,
+        Err(error) => return advice::fail(3, &*error),
+    };
     let form = match (arguments.json, arguments.clixml) {
         (true, _) => Form::Json,
         (_, true) => Form::Clixml,
@@ -168,11 +182,13 @@ async fn everywhere(arguments: &Arguments, script: Script, targets: Vec<Target>)
     } else {
         let work = |target: Target| {
             let (login, script, stopped, pieces) = (login.clone(), &script, stopped.clone(), pieces.clone());
+            let ways = &ways;
             async move {
                 let Some(login) = login else { return Outcome::NotReached };
                 let host = target.alias.clone();
                 let mode = arguments.delegate;
-                let settings = Settings { tls: arguments.authentication.tls(), ..Settings::default() };
+                let tls = arguments.authentication.tls();
+                let settings = Settings { tls, proxy: ways.of(&target), ..Settings::default() };
                 let connection = match Connection::open(target, login, settings) {
                     Ok(connection) => connection,
                     Err(error) => {
