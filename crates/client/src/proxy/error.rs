@@ -62,7 +62,7 @@ pub enum ProxyError {
     Unreachable {
         /// `HOST:PORT`.
         to: String,
-        /// 502, 503 or 504.
+        /// 500, 502, 503 or 504.
         status: u16,
         /// What it said.
         text: String,

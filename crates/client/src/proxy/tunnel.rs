@@ -247,7 +247,8 @@ fn refusal(status: StatusCode, headers: &HeaderMap, to: &str, text: String) -> P
     }
     match status.as_u16() {
         403 => ProxyError::Forbidden { to, text },
-        status @ (502..=504) => ProxyError::Unreachable { to, status, text },
+        // Some say 500 of hosts that they do not get through to.
+        status @ (500 | 502..=504) => ProxyError::Unreachable { to, status, text },
         status => ProxyError::Status { status, text },
     }
 }
