@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hop_auth::http::Scheme;
-use hop_delegation::Mode;
+use hop_delegation::{Decision, Mode};
 
 use crate::{
     authentication::{Authentication, CredSsp, EveryRequest, Login, Negotiate},
@@ -45,6 +45,17 @@ impl Connection {
             })
         };
         let mode = login.delegation.or(target.delegation).unwrap_or_default();
+        // To delegate by CredSSP is to authenticate by it.
+        let authentication = match login.authentication {
+            Authentication::Negotiate if mode == Mode::CredSsp => Authentication::CredSsp,
+            Authentication::CredSsp => Authentication::CredSsp,
+            other if mode == Mode::CredSsp => {
+                return Err(missing(&format!(
+                    "delegation by CredSSP means authentication by CredSSP, not {other}"
+                )));
+            }
+            other => other,
+        };
         let password = || login.password.clone().ok_or_else(|| missing("user name and password are needed"));
         let no_identity = || missing("Kerberos needs a ticket cache, a password or a keytab");
         let needs_https = || match target.https {
@@ -52,14 +63,14 @@ impl Connection {
             false => Err(missing("this way of authentication needs HTTPS")),
         };
         let mut delegation = DelegationOutcome::default();
-        let provider: Box<dyn Provider> = match login.authentication {
+        let provider: Box<dyn Provider> = match authentication {
             Authentication::Negotiate | Authentication::Kerberos | Authentication::Ntlm => {
-                let alone = login.authentication == Authentication::Ntlm;
+                let alone = authentication == Authentication::Ntlm;
                 let kerberos = tickets(None, mode).filter(|_| !alone);
                 let ntlm = if alone {
                     Some(password()?)
                 } else {
-                    let allowed = login.allow_ntlm && login.authentication == Authentication::Negotiate;
+                    let allowed = login.allow_ntlm && authentication == Authentication::Negotiate;
                     login.password.clone().filter(|_| allowed)
                 };
                 if kerberos.is_none() && ntlm.is_none() {
@@ -68,13 +79,14 @@ impl Connection {
                 if let Some(kerberos) = &kerberos {
                     delegation = kerberos.outcome();
                 }
-                let scheme = match login.authentication {
+                let scheme = match authentication {
                     Authentication::Kerberos => Scheme::Kerberos,
                     _ => Scheme::Negotiate,
                 };
                 Box::new(Negotiate { target: target.clone(), scheme, kerberos, ntlm })
             }
             Authentication::CredSsp => {
+                delegation = DelegationOutcome::decided(Decision::Password);
                 let kerberos = tickets(Some("WSMAN"), Mode::Never);
                 if kerberos.is_none() && !login.allow_ntlm {
                     return Err(no_identity());

@@ -13,7 +13,7 @@
 //! https = true                     # HTTPS; the default port is 5986 then
 //! service = "HTTP"                 # service part of the service principal name
 //! user = "alice@HOP.TEST"
-//! delegation = "forward"           # auto, never, forward
+//! delegation = "forward"           # auto, never, constrained, forward, credssp
 //! configuration = "PowerShell.7"   # session configuration
 //! proxy = "http://proxy:3128"      # the HTTP proxy in between, for HTTPS; "none" for none
 //! no_proxy = "10.0.0.0/8,hop.test" # hosts that are reached directly

@@ -84,6 +84,13 @@ impl Examination {
         let hosts = Hosts::load(|name| std::env::var_os(name))?;
         let target = hosts.resolve(&arguments.host)?;
         let mode = arguments.delegate.or(target.delegation).unwrap_or_default();
+        if mode == Mode::CredSsp {
+            return Err(
+                "only ways by ticket can be examined, and CredSSP hands the host your password: say another \
+                        --delegate, or try `hop run --delegate credssp`"
+                    .into(),
+            );
+        }
         let proxies = Proxies::from_environment(|name| std::env::var_os(name));
         match proxies.choose(&target)?.map(|chosen| chosen.proxy) {
             None => self.reach(&target.host_name, &target.address, target.port).await?,

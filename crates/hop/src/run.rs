@@ -67,8 +67,8 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value_t = Shell::Powershell)]
     pub shell: Shell,
     /// Which of your credentials may travel on: auto (only to hosts the domain trusts for delegation), never,
-    /// constrained (none: the host reaches what the domain lets it reach for you), or forward (insist: the host can
-    /// then act as you everywhere) [default: the host's entry, then auto]
+    /// constrained (none: the host reaches what the domain lets it reach for you), forward (insist: the host can then
+    /// act as you everywhere), or credssp (the host gets your password) [default: the host's entry, then auto]
     #[arg(long, value_name = "MODE", value_parser = |s: &str| s.parse::<Mode>())]
     pub delegate: Option<Mode>,
     /// Whom to be: USER@REALM, a user principal name or DOMAIN\USER [default: the credential cache's owner]
@@ -130,6 +130,12 @@ pub fn run(arguments: Arguments) -> ExitCode {
             Ok(target) if arguments.authentication.https => targets.push(target.with_https()),
             Ok(target) => targets.push(target),
             Err(error) => return advice::fail(2, &error),
+        }
+    }
+    for target in &targets {
+        let mode = arguments.delegate.or(target.delegation).unwrap_or_default();
+        if let Err(message) = arguments.authentication.way(mode) {
+            return usage(&format!("{}: {message}", target.alias));
         }
     }
     // Before anything is sent: HTTP has no proxies.
