@@ -3,6 +3,7 @@ use std::fmt;
 use hop_kerberos::gss;
 
 use crate::{
+    Mechanism,
     credssp::CredSspError,
     ntlm::{self, NtlmError},
 };
@@ -42,6 +43,11 @@ pub trait SecurityContext: Send + fmt::Debug {
     /// Checks the peer's MIC over a message.
     fn verify_mic(&mut self, message: &[u8], mic: &[u8]) -> Result<(), ContextError>;
 
+    /// What authenticated the two ends, where that is one mechanism alone.
+    fn mechanism(&self) -> Option<Mechanism> {
+        None
+    }
+
     /// A mechListMIC was made (`outgoing`) or verified: NTLM starts its key stream anew ([MS-SPNG] 3.3.5.1).
     fn mech_list_mic_done(&mut self, outgoing: bool) {
         let _ = outgoing;
@@ -61,6 +67,10 @@ pub struct Wrapped {
 }
 
 impl SecurityContext for gss::Context {
+    fn mechanism(&self) -> Option<Mechanism> {
+        Some(Mechanism::Kerberos)
+    }
+
     fn wrap(&mut self, plaintext: &[u8]) -> Result<Wrapped, ContextError> {
         let (header, body) = self.wrap_detached(plaintext)?;
         Ok(Wrapped { header, body, padding: 0 })
@@ -84,6 +94,10 @@ impl SecurityContext for gss::Context {
 }
 
 impl SecurityContext for ntlm::Context {
+    fn mechanism(&self) -> Option<Mechanism> {
+        Some(Mechanism::Ntlm)
+    }
+
     fn wrap(&mut self, plaintext: &[u8]) -> Result<Wrapped, ContextError> {
         let (header, body) = self.seal(plaintext);
         Ok(Wrapped { header, body, padding: 0 })

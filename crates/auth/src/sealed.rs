@@ -1,7 +1,7 @@
 //! Sealed HTTP bodies ([MS-WSMV] 2.2.9.1): `multipart/encrypted` with one encrypted part; with CredSSP
 //! `multipart/x-multi-encrypted` with one for every 16384 bytes.
 
-use crate::{ContextError, SecurityContext, http::Scheme};
+use crate::{ContextError, Mechanism, SecurityContext, http::Scheme};
 
 /// The `protocol` of a sealed body ([MS-WSMV] 2.2.9.1.1.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -128,6 +128,11 @@ impl Sealer {
     /// Limits the content of bodies that are unsealed, in bytes.
     pub fn set_limit(&mut self, limit: usize) {
         self.limit = limit;
+    }
+
+    /// What authenticated the two ends, where that is one mechanism alone.
+    pub fn mechanism(&self) -> Option<Mechanism> {
+        self.context.mechanism()
     }
 
     /// The class that [`seal`](Self::seal) uses: the peer's last one, once it has sent a body.

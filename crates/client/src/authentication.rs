@@ -18,7 +18,7 @@ use crate::{
     error::{Cause, Error},
     hosts::Target,
     kerberos::{Identity, Kerberos},
-    negotiate::Negotiation,
+    negotiate::{Negotiation, Proof},
     security::{Body, Channel, Provider, Security},
 };
 
@@ -170,6 +170,8 @@ pub(crate) struct Negotiate {
     pub(crate) scheme: Scheme,
     pub(crate) kerberos: Option<Arc<Kerberos>>,
     pub(crate) ntlm: Option<Password>,
+    /// Where to tell which it was.
+    pub(crate) proof: Proof,
 }
 
 impl Provider for Negotiate {
@@ -179,7 +181,7 @@ impl Provider for Negotiate {
                 mechanisms(&self.target, self.kerberos.as_deref(), self.ntlm.as_ref(), "HTTP", &channel)
                     .await?;
             let started = client::start(self.scheme, mechanisms).map_err(|e| failed(&self.target, e))?;
-            Ok(Box::new(Negotiation::new(started, channel, None)) as Box<dyn Security>)
+            Ok(Box::new(Negotiation::new(started, channel, None).telling(&self.proof)) as Box<dyn Security>)
         })
     }
 }

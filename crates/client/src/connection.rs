@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hop_auth::http::Scheme;
+use hop_auth::{Mechanism, http::Scheme};
 use hop_delegation::{Decision, Mode};
 
 use crate::{
@@ -11,6 +11,7 @@ use crate::{
     hosts::Target,
     http::{Http, Settings},
     kerberos::{DelegationOutcome, Identity, Kerberos},
+    negotiate::Proof,
     security::Provider,
     tls::TlsSetupError,
     transport::Transport,
@@ -23,6 +24,7 @@ pub struct Connection {
     transport: Arc<dyn Transport>,
     target: Target,
     delegation: DelegationOutcome,
+    proof: Proof,
 }
 
 impl Connection {
@@ -63,6 +65,7 @@ impl Connection {
             false => Err(missing("this way of authentication needs HTTPS")),
         };
         let mut delegation = DelegationOutcome::default();
+        let proof = Proof::default();
         let provider: Box<dyn Provider> = match authentication {
             Authentication::Negotiate | Authentication::Kerberos | Authentication::Ntlm => {
                 let alone = authentication == Authentication::Ntlm;
@@ -83,7 +86,8 @@ impl Connection {
                     Authentication::Kerberos => Scheme::Kerberos,
                     _ => Scheme::Negotiate,
                 };
-                Box::new(Negotiate { target: target.clone(), scheme, kerberos, ntlm })
+                let proof = proof.clone();
+                Box::new(Negotiate { target: target.clone(), scheme, kerberos, ntlm, proof })
             }
             Authentication::CredSsp => {
                 delegation = DelegationOutcome::decided(Decision::Password);
@@ -120,7 +124,7 @@ impl Connection {
             }
         };
         let transport = Arc::new(Http::new(target.clone(), provider, settings));
-        Ok(Self { transport, target, delegation })
+        Ok(Self { transport, target, delegation, proof })
     }
 
     /// HTTP with Kerberos. The target's own delegation mode, if it is configured, comes before `mode`'s default.
@@ -128,19 +132,21 @@ impl Connection {
         let mode = mode.or(target.delegation).unwrap_or_default();
         let kerberos = Kerberos::new(identity, target.clone(), mode);
         let delegation = kerberos.outcome();
+        let proof = Proof::default();
         let provider = Negotiate {
             target: target.clone(),
             scheme: Scheme::Negotiate,
             kerberos: Some(Arc::new(kerberos)),
             ntlm: None,
+            proof: proof.clone(),
         };
         let transport = Arc::new(Http::new(target.clone(), Box::new(provider), settings));
-        Self { transport, target, delegation }
+        Self { transport, target, delegation, proof }
     }
 
     /// Any other transport.
     pub fn new(target: Target, transport: Arc<dyn Transport>) -> Self {
-        Self { transport, target, delegation: DelegationOutcome::default() }
+        Self { transport, target, delegation: DelegationOutcome::default(), proof: Proof::default() }
     }
 
     /// Where it leads.
@@ -151,6 +157,11 @@ impl Connection {
     /// What was decided about delegation: known after the first request.
     pub fn delegation(&self) -> &DelegationOutcome {
         &self.delegation
+    }
+
+    /// The mechanism that proved the host's name, with `Negotiate` and `Kerberos`: known after the first request.
+    pub fn proven_by(&self) -> Option<Mechanism> {
+        self.proof.get()
     }
 
     /// The transport.

@@ -5,6 +5,7 @@
 //!   [`security::Security`] per connection.
 //! * [`Connection`] puts these together for a [`authentication::Login`]: Kerberos ([`kerberos::Identity`]), NTLM,
 //!   CredSSP, Basic or a certificate; [`tls`] says which servers are trusted, [`proxy`] which proxy is in between.
+//! * [`memory`] is what is known of hosts from sessions before.
 //! * [`RunspacePool`] runs pipelines of objects, over WS-Management or in a child process.
 //! * [`winrs::Shell`] runs commands of a command shell.
 //!
@@ -20,6 +21,7 @@ mod hosts;
 pub mod http;
 pub mod kerberos;
 mod link;
+pub mod memory;
 mod negotiate;
 pub mod proxy;
 pub mod runspace_pool;

@@ -12,7 +12,7 @@ use std::{
 
 use common::{Guard, NewGuard, TestServer, quick};
 use hop_auth::{
-    BasicCredentials, Sealer, UserName,
+    BasicCredentials, Mechanism, Sealer, UserName,
     credssp::{self, tls::ServerTls},
     ntlm::{self, HashFile, NtHash, Verifier as _},
     server::{Acceptor, Offer, Step},
@@ -340,6 +340,13 @@ async fn delegation_by_credssp_is_authentication_by_credssp() {
         let (who, left) = seen.lock().unwrap().pop().unwrap();
         assert_eq!((who.as_str(), left.as_deref()), ("alice", Some(PASSWORD)));
     }
+    // NTLM says of itself that it is NTLM.
+    let connection =
+        Connection::open(target(&server, false), login(Authentication::Negotiate, PASSWORD), quick())
+            .unwrap();
+    connection.open_shell(ShellOptions::default()).await.unwrap().close().await.unwrap();
+    assert_eq!(connection.proven_by(), Some(Mechanism::Ntlm));
+    seen.lock().unwrap().clear();
     // What is said comes before the entry.
     let nothing = Login { delegation: Some(Mode::Never), ..login(Authentication::Negotiate, PASSWORD) };
     hello(entry, nothing, settings(authority.trusted())).await.unwrap();

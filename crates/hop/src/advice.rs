@@ -2,9 +2,11 @@
 
 use std::error::Error;
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use hop_client::authentication::Unproven;
 use hop_client::kerberos::IdentityError;
+use hop_client::memory::Memory;
 use hop_client::proxy::ProxyError;
 use hop_client::{Connection, Error as ClientError};
 use hop_delegation::{Mode, Names};
@@ -49,6 +51,18 @@ pub fn disappointment(connection: &Connection, mode: Option<Mode>) -> Option<Str
     let decision = connection.delegation().get().filter(|decision| decision.disappoints(mode))?;
     let names = Names { host: connection.target().host_name.clone(), user: "your account".to_owned() };
     decision.reason().map(|reason| format!("your ticket was not forwarded: {}", reason.sentence(&names)))
+}
+
+/// What to say when NTLM took Kerberos's place with a host that once proved itself by Kerberos.
+pub fn lost_proof(connection: &Connection, memory: &Memory) -> Option<String> {
+    let host = &connection.target().host_name;
+    let seen = memory.notice(host, connection.proven_by()?, SystemTime::now())?;
+    let day = jiff::Timestamp::try_from(seen)
+        .map_or_else(|_| String::new(), |it| format!(" on {}", it.strftime("%F")));
+    Some(format!(
+        "{host} proved its name by Kerberos{day}; this time it was NTLM, which proves nothing: whoever answered may not \
+         be {host}. Leave out --allow-ntlm, and you will see why there is no Kerberos."
+    ))
 }
 
 fn advice(error: &(dyn Error + 'static)) -> Vec<String> {

@@ -14,7 +14,9 @@ use std::sync::mpsc;
 
 use clap::ValueEnum;
 use futures_util::StreamExt as _;
+use hop_client::authentication::Authentication;
 use hop_client::http::Settings;
+use hop_client::memory::Memory;
 use hop_client::runspace_pool::Program;
 use hop_client::{Connection, Hosts, Target, fan_out};
 use hop_delegation::Mode;
@@ -175,6 +177,7 @@ async fn everywhere(arguments: &Arguments, script: Script, targets: Vec<Target>)
         (_, true) => Form::Clixml,
         _ => Form::Text,
     };
+    let memory = Memory::load(|name| std::env::var_os(name));
     let (pieces, shown) = mpsc::channel();
     let hosts = targets.len().max(1);
     let renderer = std::thread::spawn(move || Renderer::new(form, hosts).run(&shown));
@@ -188,7 +191,7 @@ async fn everywhere(arguments: &Arguments, script: Script, targets: Vec<Target>)
     } else {
         let work = |target: Target| {
             let (login, script, stopped, pieces) = (login.clone(), &script, stopped.clone(), pieces.clone());
-            let ways = &ways;
+            let (ways, memory) = (&ways, &memory);
             async move {
                 let Some(login) = login else { return Outcome::NotReached };
                 let host = target.alias.clone();
@@ -203,19 +206,27 @@ async fn everywhere(arguments: &Arguments, script: Script, targets: Vec<Target>)
                         return Outcome::NotReached;
                     }
                 };
-                match arguments.shell {
+                let outcome = match arguments.shell {
                     Shell::Winrs => winrs::run(&connection, &script.text, many.then_some(&host)).await,
                     Shell::Powershell => {
                         let way = Way::Http(&connection);
                         powershell::run(way, &host, script, mode, stopped, &pieces).await
                     }
+                };
+                let by_choice = arguments.authentication.authentication == Some(Authentication::Ntlm);
+                if let Some(text) = advice::lost_proof(&connection, memory).filter(|_| !by_choice) {
+                    let _ = pieces.send(Piece::Note { host, text });
                 }
+                outcome
             }
         };
         fan_out::fan_out(targets, arguments.throttle, work).collect().await
     };
     interrupts.abort();
     drop(pieces);
+    if let Err(error) = memory.save() {
+        tracing::debug!(%error, "cannot remember hosts");
+    }
     // Everything must be shown before the program ends.
     let _ = tokio::task::spawn_blocking(move || renderer.join()).await;
     if *stopped.borrow() { ExitCode::from(130) } else { exit_code(&outcomes) }
