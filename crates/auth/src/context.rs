@@ -48,6 +48,11 @@ pub trait SecurityContext: Send + fmt::Debug {
         None
     }
 
+    /// By how much the body of [`wrap`](Self::wrap) is longer than the plaintext.
+    fn padding(&self) -> usize {
+        0
+    }
+
     /// A mechListMIC was made (`outgoing`) or verified: NTLM starts its key stream anew ([MS-SPNG] 3.3.5.1).
     fn mech_list_mic_done(&mut self, outgoing: bool) {
         let _ = outgoing;
@@ -71,9 +76,13 @@ impl SecurityContext for gss::Context {
         Some(Mechanism::Kerberos)
     }
 
+    fn padding(&self) -> usize {
+        gss::Context::padding(self)
+    }
+
     fn wrap(&mut self, plaintext: &[u8]) -> Result<Wrapped, ContextError> {
         let (header, body) = self.wrap_detached(plaintext)?;
-        Ok(Wrapped { header, body, padding: 0 })
+        Ok(Wrapped { header, body, padding: gss::Context::padding(self) })
     }
 
     fn unwrap(&mut self, header: &[u8], body: &[u8]) -> Result<Vec<u8>, ContextError> {

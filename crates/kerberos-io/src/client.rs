@@ -315,6 +315,7 @@ impl KdcClient {
         let defaults = self.defaults(realm_of(tgt))?;
         options.clock_skew = defaults.clock_skew;
         options.encryption_types = usable(&defaults, defaults.default_tgs_enctypes.as_ref());
+        options.deprecated_keys = names_deprecated(&defaults);
         let mut offset = cache.kdc_offset;
         let mut told_by_kdc = false;
         loop {
@@ -363,6 +364,15 @@ fn usable(defaults: &LibDefaults, wanted: Option<&Vec<EncryptionType>>) -> Vec<E
     let mut types = wanted.or(permitted).cloned().unwrap_or_else(|| DEFAULT_ENCRYPTION_TYPES.to_vec());
     types.retain(|etype| etype.is_supported() && permitted.is_none_or(|list| list.contains(etype)));
     types
+}
+
+/// Whether configuration asks for a deprecated encryption type anywhere.
+fn names_deprecated(defaults: &LibDefaults) -> bool {
+    [&defaults.permitted_enctypes, &defaults.default_tkt_enctypes, &defaults.default_tgs_enctypes]
+        .into_iter()
+        .flatten()
+        .flatten()
+        .any(|etype| etype.is_deprecated())
 }
 
 /// A client's newest keys.
