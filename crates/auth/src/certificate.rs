@@ -78,6 +78,55 @@ fn sha2(arc: u8) -> Option<Hash> {
     }
 }
 
+/// The user principal name of a certificate: the one subject alternative name of Microsoft's kind
+/// (1.3.6.1.4.1.311.20.2.3). `Ok(None)` where there is none, or more than one.
+///
+/// # Errors
+/// Bytes that are no certificate.
+pub fn user_principal_name(certificate: &[u8]) -> Result<Option<String>, DerError> {
+    const ALTERNATIVE_NAME: &[u8] = &[0x55, 0x1d, 0x11];
+    const USER_PRINCIPAL_NAME: &[u8] = &[0x2b, 0x06, 0x01, 0x04, 0x01, 0x82, 0x37, 0x14, 0x02, 0x03];
+    let mut outer = Reader::new(der::only(certificate, der::SEQUENCE)?);
+    let mut fields = Reader::new(outer.element(der::SEQUENCE)?);
+    let mut extensions = None;
+    while fields.peek().is_some() {
+        let (tag, content) = fields.any()?;
+        if tag == der::context(3) {
+            extensions = Some(der::only(content, der::SEQUENCE)?);
+        }
+    }
+    let mut found = Vec::new();
+    let mut extensions = Reader::new(extensions.unwrap_or_default());
+    while extensions.peek().is_some() {
+        let mut extension = Reader::new(extensions.element(der::SEQUENCE)?);
+        if extension.element(der::OBJECT_IDENTIFIER)? != ALTERNATIVE_NAME {
+            continue;
+        }
+        if extension.peek() == Some(BOOLEAN) {
+            extension.any()?;
+        }
+        let mut names = Reader::new(der::only(extension.element(der::OCTET_STRING)?, der::SEQUENCE)?);
+        while names.peek().is_some() {
+            let (tag, content) = names.any()?;
+            // otherName is an implicit SEQUENCE.
+            if tag != der::context(0) {
+                continue;
+            }
+            let mut other = Reader::new(content);
+            if other.element(der::OBJECT_IDENTIFIER)? == USER_PRINCIPAL_NAME {
+                let text = der::only(other.element(der::context(0))?, UTF8_STRING)?;
+                found.push(std::str::from_utf8(text).map_err(|_| DerError::Value)?.to_owned());
+            }
+        }
+    }
+    Ok(if found.len() == 1 { found.pop() } else { None })
+}
+
+/// BOOLEAN.
+const BOOLEAN: u8 = 0x01;
+/// UTF8String.
+const UTF8_STRING: u8 = 0x0c;
+
 /// The SubjectPublicKey of a certificate: the content of the BIT STRING, without the algorithm.
 pub(crate) fn subject_public_key(certificate: &[u8]) -> Result<&[u8], DerError> {
     let mut certificate = Reader::new(der::only(certificate, der::SEQUENCE)?);
@@ -125,6 +174,19 @@ mod tests {
         assert_eq!(sha(include_bytes!("../tests/corpus/certificate/rsa_sha512")), Some(512));
         assert_eq!(sha(include_bytes!("../tests/corpus/certificate/ecdsa_sha384")), Some(384));
         assert_eq!(sha(include_bytes!("../tests/corpus/certificate/ed25519")), None);
+    }
+
+    #[test]
+    fn user_principal_names() {
+        let upn = include_bytes!("../tests/corpus/certificate/upn");
+        assert_eq!(user_principal_name(upn).unwrap().as_deref(), Some("alice@hop.test"));
+        let none = include_bytes!("../tests/corpus/certificate/rsa_sha256");
+        assert_eq!(user_principal_name(none).unwrap(), None);
+        let two = include_bytes!("../tests/corpus/certificate/two_upns");
+        assert_eq!(user_principal_name(two).unwrap(), None, "whose certificate is it?");
+        for end in 0..upn.len() {
+            assert!(user_principal_name(&upn[..end]).is_err());
+        }
     }
 
     #[test]

@@ -29,7 +29,7 @@ mod user_name;
 pub mod fuzz;
 
 pub use basic::BasicCredentials;
-pub use certificate::tls_server_end_point;
+pub use certificate::{tls_server_end_point, user_principal_name};
 pub use context::{ContextError, SecurityContext, Wrapped};
 pub use der::DerError;
 pub use error::Error;

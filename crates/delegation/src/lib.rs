@@ -20,7 +20,7 @@ pub use decision::{ClientFacts, Decision, TgtFacts, after_kdc_refusal, decide};
 pub use mode::{Mode, ParseModeError};
 pub use reason::{Names, ParseReasonError, Reason, Remedy, Who};
 pub use refusal::{REFUSALS_FILE, Refusal};
-pub use report::{Constrained, ReportError, ServerFacts, SessionIdentity, SessionReport, explain};
+pub use report::{CameBy, Constrained, ReportError, ServerFacts, SessionIdentity, SessionReport, explain};
 
 #[doc(hidden)]
 pub mod fuzz;

@@ -21,6 +21,45 @@ pub struct ServerFacts {
     pub credential_present: bool,
     /// What the server may do itself.
     pub constrained: Constrained,
+    /// How the client proved its identity.
+    pub came_by: CameBy,
+    /// The server has a ticket of the client's for itself, which S4U2Proxy takes as evidence.
+    pub evidence_present: bool,
+}
+
+/// How a client proved its identity to a server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum CameBy {
+    /// A Kerberos ticket.
+    #[default]
+    Kerberos,
+    /// CredSSP, and left a password, for which the server got a ticket-granting ticket.
+    CredSsp,
+    /// NTLM.
+    Ntlm,
+    /// Name and password inside TLS.
+    Basic,
+    /// A certificate.
+    Certificate,
+}
+
+impl CameBy {
+    /// Every way.
+    pub const ALL: [CameBy; 5] =
+        [CameBy::Kerberos, CameBy::CredSsp, CameBy::Ntlm, CameBy::Basic, CameBy::Certificate];
+
+    /// The word in logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            CameBy::Kerberos => "kerberos",
+            CameBy::CredSsp => "credssp",
+            CameBy::Ntlm => "ntlm",
+            CameBy::Basic => "basic",
+            CameBy::Certificate => "certificate",
+        }
+    }
 }
 
 /// Whether a server fetches tickets for its sessions by constrained delegation (S4U2Proxy): its configuration.
@@ -60,12 +99,17 @@ pub enum SessionIdentity {
 pub fn explain(facts: &ServerFacts) -> SessionIdentity {
     let reason = match facts {
         ServerFacts { credential_present: true, .. } => None,
+        ServerFacts { came_by: CameBy::CredSsp, .. } => Some(Reason::CredentialUnusable),
+        ServerFacts { came_by: CameBy::Ntlm | CameBy::Basic | CameBy::Certificate, .. } => {
+            Some(Reason::MechanismCannotDelegate)
+        }
         ServerFacts { delegation_requested: true, .. } => Some(Reason::CredentialUnusable),
         ServerFacts { ticket_forwardable: false, .. } => Some(Reason::TicketNotForwardable),
         ServerFacts { ticket_ok_as_delegate: false, .. } => Some(Reason::HostNotTrusted),
         _ => Some(Reason::ClientChoseNot),
     };
-    match (facts.constrained, reason) {
+    let constrained = if facts.evidence_present { facts.constrained } else { Constrained::Off };
+    match (constrained, reason) {
         (Constrained::Prefer, reason) => SessionIdentity::Constrained { reason },
         (_, None) => SessionIdentity::Forwarded,
         (Constrained::Auto, reason) => SessionIdentity::Constrained { reason },
@@ -86,6 +130,9 @@ pub struct SessionReport {
     pub ticket_ok_as_delegate: bool,
     /// The client asked for delegation.
     pub delegation_requested: bool,
+    /// How the client proved its identity.
+    #[serde(default)]
+    pub came_by: CameBy,
     /// The server fetches tickets for the session by constrained delegation.
     #[serde(default)]
     constrained: bool,
@@ -126,6 +173,7 @@ impl SessionReport {
             ticket_forwardable: facts.ticket_forwardable,
             ticket_ok_as_delegate: facts.ticket_ok_as_delegate,
             delegation_requested: facts.delegation_requested,
+            came_by: facts.came_by,
             constrained: matches!(identity, SessionIdentity::Constrained { .. }),
             reason: match identity {
                 SessionIdentity::Forwarded => None,
@@ -230,6 +278,11 @@ impl SessionReport {
     /// What the session can do, when there is nothing to explain.
     pub fn summary(&self) -> String {
         match self.identity() {
+            Ok(SessionIdentity::Forwarded) if self.came_by == CameBy::CredSsp => format!(
+                "This session has a ticket of {}, got with the password that CredSSP handed over: programs in it can go \
+                 on as you.",
+                self.client
+            ),
             Ok(SessionIdentity::Forwarded) => {
                 format!(
                     "This session has the forwarded ticket of {}: programs in it can go on as you.",

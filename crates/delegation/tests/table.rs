@@ -1,7 +1,7 @@
 //! Every combination of facts, and what follows from it.
 
 use hop_delegation::{
-    ClientFacts, Constrained, Decision, Mode, Names, Reason, Refusal, ServerFacts, SessionIdentity,
+    CameBy, ClientFacts, Constrained, Decision, Mode, Names, Reason, Refusal, ServerFacts, SessionIdentity,
     SessionReport, TgtFacts, after_kdc_refusal, decide, explain, fuzz,
 };
 
@@ -85,6 +85,45 @@ fn server_table_is_complete() {
             assert!(report.summary().contains("alice@HOP.TEST"));
             let with_refusal = report.explanation(&[refusal(13)]);
             assert_eq!(with_refusal.is_none(), expected == SessionIdentity::Forwarded);
+        }
+    }
+}
+
+#[test]
+fn who_came_without_a_ticket() {
+    use SessionIdentity::{Constrained as ByService, Forwarded, None as Nothing};
+    for came_by in CameBy::ALL.into_iter().filter(|way| *way != CameBy::Kerberos) {
+        for constrained in [Constrained::Auto, Constrained::Prefer, Constrained::Off] {
+            for evidence_present in [false, true] {
+                for present in [false, true] {
+                    // Only CredSSP leaves something of which a credential can be made.
+                    if present && came_by != CameBy::CredSsp {
+                        continue;
+                    }
+                    let facts = ServerFacts {
+                        came_by,
+                        constrained,
+                        evidence_present,
+                        ..facts(false, false, false, present)
+                    };
+                    let reason = match came_by {
+                        CameBy::CredSsp => Reason::CredentialUnusable,
+                        _ => Reason::MechanismCannotDelegate,
+                    };
+                    let expected = match (present, constrained, evidence_present) {
+                        (true, Constrained::Prefer, true) => ByService { reason: None },
+                        (true, ..) => Forwarded,
+                        (false, Constrained::Off, _) | (false, _, false) => Nothing { reason },
+                        (false, _, true) => ByService { reason: Some(reason) },
+                    };
+                    assert_eq!(explain(&facts), expected, "{facts:?}");
+                    let report = SessionReport::new(&facts);
+                    let again = SessionReport::from_json(report.to_json().as_bytes()).unwrap();
+                    assert_eq!((again.came_by, again.identity()), (came_by, Ok(expected)));
+                    let by_password = expected == Forwarded && came_by == CameBy::CredSsp;
+                    assert_eq!(report.summary().contains("CredSSP"), by_password);
+                }
+            }
         }
     }
 }
@@ -197,5 +236,7 @@ fn facts(forwardable: bool, ok_as_delegate: bool, requested: bool, present: bool
         delegation_requested: requested,
         credential_present: present,
         constrained: Constrained::Off,
+        came_by: CameBy::Kerberos,
+        evidence_present: true,
     }
 }

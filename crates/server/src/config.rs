@@ -7,6 +7,8 @@ use std::time::Duration;
 use hop_delegation::Constrained;
 use serde::{Deserialize, Serialize};
 
+use crate::auth_config::AuthConfig;
+use crate::certificate_map::CertificateRule;
 use crate::mapping::MapRule;
 
 /// The configuration of one server.
@@ -17,6 +19,17 @@ use crate::mapping::MapRule;
 pub struct ServerConfig {
     /// Addresses to listen on, `ADDRESS:PORT`; port 0 takes a free one. Default: every address, port 5985.
     pub listen: Vec<String>,
+    /// Addresses to listen on for HTTPS, usually `[::]:5986`. Default: none.
+    pub listen_https: Vec<String>,
+    /// The certificate of HTTPS and CredSSP, a PEM file with the chain above it. Default: one that the server makes for
+    /// itself on first use and keeps (`/var/lib/hop/certificate.pem` for root).
+    pub certificate: Option<PathBuf>,
+    /// Its private key, a PEM file. Default: the same file.
+    pub certificate_key: Option<PathBuf>,
+    /// The certificate authorities whose certificates may log users in, a PEM file.
+    pub client_ca: Option<PathBuf>,
+    /// How clients may authenticate.
+    pub auth: AuthConfig,
     /// The keytab with the host's service keys. Default: `KRB5_KTNAME`, then `/etc/krb5.keytab`.
     pub keytab: Option<PathBuf>,
     /// The server's own realm, whose users are mapped by name. Default: the realm of the keytab's first entry.
@@ -30,6 +43,9 @@ pub struct ServerConfig {
     pub constrained_delegation: Constrained,
     /// Lines that map principals to local users, first match wins; before the default rule.
     pub map: Vec<MapRule>,
+    /// Lines that say which principals the certificates of clients stand for, first match wins.
+    #[serde(rename = "certificate_map")]
+    pub certificate_map: Vec<CertificateRule>,
     /// Variables set in every session, above the clean environment.
     pub environment: BTreeMap<String, String>,
     /// Where the private directories of the sessions are made. Default: `/run/hop` for root, else below
@@ -67,12 +83,18 @@ impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             listen: vec!["[::]:5985".to_owned()],
+            listen_https: Vec::new(),
+            certificate: None,
+            certificate_key: None,
+            client_ca: None,
+            auth: AuthConfig::default(),
             keytab: None,
             realm: None,
             services: ["HTTP", "WSMAN", "host"].map(str::to_owned).to_vec(),
             command: Vec::new(),
             constrained_delegation: Constrained::Auto,
             map: Vec::new(),
+            certificate_map: Vec::new(),
             environment: BTreeMap::new(),
             runtime_dir: None,
             network_user: "nobody".to_owned(),
@@ -127,6 +149,16 @@ impl ServerConfig {
         for rule in &self.map {
             rule.check()?;
         }
+        for rule in &self.certificate_map {
+            rule.check()?;
+        }
+        self.auth.check()?;
+        if self.auth.certificate && (self.client_ca.is_none() || self.listen_https.is_empty()) {
+            return Err(ConfigError::Auth("Certificate = true needs client_ca and listen_https"));
+        }
+        if self.auth.basic && self.listen_https.is_empty() && !self.auth.allow_unencrypted {
+            return Err(ConfigError::Auth("Basic = true needs listen_https, or AllowUnencrypted = true"));
+        }
         Ok(())
     }
 
@@ -139,9 +171,9 @@ impl ServerConfig {
         })
     }
 
-    /// What the network process needs to know: limits only.
-    pub(crate) fn network_settings(&self) -> NetworkSettings {
-        NetworkSettings {
+    /// The limits, which the network process needs to know.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
             max_envelope_size: self.max_envelope_size_kb.saturating_mul(1024),
             max_connections: self.max_connections,
             max_shells_per_user: self.max_shells_per_user,
@@ -152,9 +184,9 @@ impl ServerConfig {
     }
 }
 
-/// The part of the configuration that crosses to the network process.
+/// The part of the configuration that crosses to the network process as numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct NetworkSettings {
+pub(crate) struct Limits {
     pub max_envelope_size: u32,
     pub max_connections: u32,
     pub max_shells_per_user: u32,
@@ -163,7 +195,7 @@ pub(crate) struct NetworkSettings {
     pub max_timeout_ms: u64,
 }
 
-impl NetworkSettings {
+impl Limits {
     pub fn idle_timeout(&self) -> Duration {
         Duration::from_millis(self.idle_timeout_ms)
     }
@@ -194,6 +226,9 @@ pub enum ConfigError {
         /// The key.
         key: &'static str,
     },
+    /// Ways of authentication that cannot be as configured.
+    #[error("auth: {0}")]
+    Auth(&'static str),
     /// A mapping line that cannot mean anything.
     #[error("map line for \"{principal}\": {problem}")]
     Map {
@@ -218,7 +253,7 @@ mod tests {
         let text = "listen = ['127.0.0.1:0']\nMaxEnvelopeSizekb = 150\n\
                     [[map]]\nprincipal = 'root@HOP.TEST'\nuser = 'root'\n[environment]\nLANG = 'C.UTF-8'\n";
         let config = ServerConfig::parse(text).unwrap();
-        assert_eq!(config.network_settings().max_envelope_size, 150 * 1024);
+        assert_eq!(config.limits().max_envelope_size, 150 * 1024);
         assert_eq!(config.map.len(), 1);
         assert_eq!(config.environment["LANG"], "C.UTF-8");
     }
@@ -231,6 +266,13 @@ mod tests {
             "[[map]]\nprincipal = 'alice'\nuser = 'alice'",
             "[[map]]\nprincipal = '*@*@X'\nuser = 'alice'",
             "[[map]]\nprincipal = 'a@X'",
+            "[auth]\nNegotiate = false\nKerberos = false",
+            "[auth]\nBasic = true",
+            "[auth]\nCertificate = true\n",
+            "[auth]\nCbtHardeningLevel = 'Loose'",
+            "[[certificate_map]]\nprincipal = 'a@X'",
+            "[[certificate_map]]\nprincipal = 'a@X'\nfingerprint = 'abc'",
+            "[[certificate_map]]\nprincipal = '*@X'\nname = 'a@x'",
         ] {
             assert!(ServerConfig::parse(text).is_err(), "{text}");
         }

@@ -14,7 +14,7 @@ use crate::tickets::{Notice, Order};
 /// Requests of the network process, as the monitor decodes them.
 pub fn fuzz_ipc_request(data: &[u8]) {
     if let Ok(request) = Numbered::<Request>::decode(data) {
-        assert_eq!(request.encode(), data, "a request is encoded as it was decoded");
+        assert_eq!(request.encode().expose(), data, "a request is encoded as it was decoded");
     }
 }
 

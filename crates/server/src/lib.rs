@@ -12,7 +12,10 @@
 //! What the network process must not ask, the monitor refuses: sessions exist only for peers whose token the monitor
 //! itself accepted, as the user the monitor mapped them to.
 
+mod auth_config;
+mod certificate_map;
 mod channel;
+mod client_certificate;
 mod config;
 #[doc(hidden)]
 pub mod fuzz;
@@ -24,9 +27,14 @@ mod runtime_dir;
 mod sys;
 mod tickets;
 
+pub use auth_config::{AuthConfig, CbtHardeningLevel};
+pub use certificate_map::CertificateRule;
 pub use config::{ConfigError, ServerConfig};
 pub use mapping::MapRule;
 pub use monitor::{ServerError, run};
+
+/// Where the users of this host are kept who are in no domain.
+const USERS_FILE: &str = "/etc/hop/users";
 
 /// The hidden argument with which a server starts itself again as its network process.
 const NETWORK_ARGUMENT: &str = "serve-network-process";

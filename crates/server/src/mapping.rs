@@ -25,6 +25,10 @@ pub struct MapRule {
     /// The local user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
+    /// For users who prove themselves without Kerberos: the principal of the domain in whose name the session may go
+    /// on (protocol transition). Without it only principals of the server's own realm may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain_principal: Option<String>,
     /// Refuses instead of mapping.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deny: bool,
@@ -34,7 +38,7 @@ impl MapRule {
     /// A line that maps exactly this principal to this user.
     #[must_use]
     pub fn exact(principal: impl Into<String>, user: impl Into<String>) -> Self {
-        Self { principal: principal.into(), user: Some(user.into()), deny: false }
+        Self { principal: principal.into(), user: Some(user.into()), domain_principal: None, deny: false }
     }
 
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
@@ -45,6 +49,11 @@ impl MapRule {
         }
         if name.matches('*').count() > 1 || (realm.contains('*') && realm != "*") {
             return Err(problem("at most one * in the name, and a realm is * alone or has none"));
+        }
+        if let Some(principal) = &self.domain_principal
+            && (self.is_pattern() || Principal::parse(principal, None).is_err())
+        {
+            return Err(problem("domain_principal is NAME@REALM, on a line that names one principal"));
         }
         match (&self.user, self.deny) {
             (Some(_), true) => Err(problem("user and deny exclude each other")),
@@ -90,13 +99,24 @@ pub(crate) trait Accounts {
 #[derive(Debug, Clone)]
 pub(crate) struct Mapping {
     pub realm: String,
+    /// What stands for the realm in the names of users of this host's own file.
+    pub host: String,
     pub rules: Vec<MapRule>,
     pub uid_min: u32,
 }
 
+/// Whom a principal runs as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mapped {
+    /// The local user.
+    pub user: String,
+    /// In whose name the session may go on without a ticket of the client's.
+    pub domain_principal: Option<Principal>,
+}
+
 impl Mapping {
     /// The local user `principal` may run as.
-    pub fn user_for(&self, principal: &Principal, accounts: &dyn Accounts) -> Result<String, MappingError> {
+    pub fn user_for(&self, principal: &Principal, accounts: &dyn Accounts) -> Result<Mapped, MappingError> {
         let shown = principal.to_string();
         let whole = principal.components.join("/");
         let single = principal.components.len() == 1;
@@ -113,9 +133,11 @@ impl Mapping {
                 return Err(MappingError::Denied { principal: shown });
             };
             let user = user.replacen('*', star, 1);
-            return self.check_account(shown, user, !rule.is_pattern(), accounts);
+            let user = self.check_account(shown, user, !rule.is_pattern(), accounts)?;
+            let named = rule.domain_principal.as_ref().and_then(|text| Principal::parse(text, None).ok());
+            return Ok(Mapped { user, domain_principal: named.or_else(|| self.own(principal)) });
         }
-        if principal.realm != self.realm {
+        if principal.realm != self.realm && principal.realm != self.host {
             return Err(MappingError::ForeignRealm { principal: shown, realm: self.realm.clone() });
         }
         if !single {
@@ -124,7 +146,13 @@ impl Mapping {
         if whole.ends_with('$') {
             return Err(MappingError::Computer { principal: shown });
         }
-        self.check_account(shown, whole, false, accounts)
+        let user = self.check_account(shown, whole, false, accounts)?;
+        Ok(Mapped { user, domain_principal: self.own(principal) })
+    }
+
+    /// A user of the server's own realm; the users of this host's file are not the domain's, whatever their names.
+    fn own(&self, principal: &Principal) -> Option<Principal> {
+        (principal.realm == self.realm && principal.realm != self.host).then(|| principal.clone())
     }
 
     fn check_account(
@@ -207,13 +235,39 @@ mod tests {
         let rules = lines
             .iter()
             .map(|(p, u)| match *u {
-                "" => MapRule { principal: (*p).to_owned(), user: None, deny: true },
+                "" => MapRule { user: None, deny: true, ..MapRule::exact(*p, "") },
                 u => MapRule::exact(*p, u),
             })
             .collect::<Vec<_>>();
         rules.iter().for_each(|r| r.check().unwrap());
-        let mapping = Mapping { realm: "HOP.TEST".to_owned(), rules, uid_min: 1000 };
-        mapping.user_for(&Principal::parse(principal, None).unwrap(), &Table)
+        let mapping =
+            Mapping { realm: "HOP.TEST".to_owned(), host: "SERVERA".to_owned(), rules, uid_min: 1000 };
+        mapping.user_for(&Principal::parse(principal, None).unwrap(), &Table).map(|mapped| mapped.user)
+    }
+
+    #[test]
+    fn users_of_the_hosts_file_go_on_only_where_a_line_says_so() {
+        let line = MapRule {
+            domain_principal: Some("alice@HOP.TEST".to_owned()),
+            ..MapRule::exact("carol@SERVERA", "alice")
+        };
+        line.check().unwrap();
+        let mapping = Mapping {
+            realm: "HOP.TEST".to_owned(),
+            host: "SERVERA".to_owned(),
+            rules: vec![line],
+            uid_min: 1000,
+        };
+        let map = |name: &str| mapping.user_for(&Principal::parse(name, None).unwrap(), &Table).unwrap();
+        let alice = Principal::parse("alice@HOP.TEST", None).unwrap();
+        assert_eq!(map("alice@SERVERA"), Mapped { user: "alice".to_owned(), domain_principal: None });
+        assert_eq!(map("alice@HOP.TEST").domain_principal, Some(alice.clone()));
+        assert_eq!(map("carol@SERVERA"), Mapped { user: "alice".to_owned(), domain_principal: Some(alice) });
+        let bad = MapRule {
+            domain_principal: Some("alice@HOP.TEST".to_owned()),
+            ..MapRule::exact("*@SERVERA", "*")
+        };
+        assert!(bad.check().is_err());
     }
 
     #[test]

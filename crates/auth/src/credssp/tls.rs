@@ -201,7 +201,12 @@ impl ServerTls {
             .with_no_client_auth()
             .with_single_cert(chain, key)
             .map_err(said)?;
-        Ok(Self { config: Arc::new(config), certificate })
+        Ok(Self::from_config(Arc::new(config), certificate))
+    }
+
+    /// From a configuration and the certificate that it shows.
+    pub fn from_config(config: Arc<ServerConfig>, certificate: CertificateDer<'static>) -> Self {
+        Self { config, certificate }
     }
 
     /// The server's end of a new connection.

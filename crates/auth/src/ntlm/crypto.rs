@@ -26,6 +26,11 @@ impl NtHash {
         Self(Secret::new(hash))
     }
 
+    /// The bytes, for the file that keeps them.
+    pub fn expose(&self) -> &[u8; 16] {
+        self.0.expose()
+    }
+
     /// NTOWFv2: the user's key for NTLMv2.
     pub(crate) fn v2_key(&self, user: &str, domain: &str) -> Secret<[u8; 16]> {
         let name: Vec<u8> = user

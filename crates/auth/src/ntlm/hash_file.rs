@@ -41,13 +41,23 @@ impl HashFile {
         self.users.push((name, hash));
     }
 
+    /// The name as the file has it, for a user whom it has.
+    pub fn name_of(&self, name: &UserName) -> Option<&UserName> {
+        self.find(name).map(|(known, _)| known)
+    }
+
+    /// The hash of a user's password.
+    pub fn hash_of(&self, name: &UserName) -> Option<&NtHash> {
+        self.find(name).map(|(_, hash)| hash)
+    }
+
     /// A user without a domain answers for every domain.
-    fn find(&self, name: &UserName) -> Option<&NtHash> {
+    fn find(&self, name: &UserName) -> Option<&(UserName, NtHash)> {
         let same = |a: &str, b: &str| a.to_lowercase() == b.to_lowercase();
         let fits = |known: &UserName| {
             same(&known.user, &name.user) && (known.domain.is_empty() || same(&known.domain, &name.domain))
         };
-        self.users.iter().find_map(|(known, hash)| fits(known).then_some(hash))
+        self.users.iter().find(|(known, _)| fits(known))
     }
 }
 
@@ -55,7 +65,7 @@ impl Verifier for HashFile {
     fn verify(&mut self, question: &Question) -> Result<SessionBaseKey, NtlmError> {
         // An unknown user costs the same work as a known one.
         let nobody = NtHash::from_bytes([0; 16]);
-        let known = self.find(&question.name);
+        let known = self.hash_of(&question.name);
         let verified = question.verify(known.unwrap_or(&nobody));
         if known.is_some() { verified } else { Err(NtlmError::WrongCredentials) }
     }
@@ -75,7 +85,7 @@ mod tests {
         )
         .unwrap();
         let password = NtHash::of_password(&"Password".into());
-        let find = |name| file.find(&UserName::parse(name)).cloned();
+        let find = |name| file.hash_of(&UserName::parse(name)).cloned();
         assert_eq!(find("ALICE"), Some(password.clone()));
         assert_eq!(find(r"ANY\alice"), Some(password.clone()));
         assert_eq!(find(r"corp\Bob"), Some(password));

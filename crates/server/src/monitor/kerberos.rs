@@ -3,16 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use hop_delegation::{Constrained, ServerFacts, SessionReport};
-use hop_kerberos::TicketFlags;
+use hop_delegation::{CameBy, Constrained, ServerFacts, SessionReport};
 use hop_kerberos::ap::KeytabKeys;
-use hop_kerberos::gss::{Acceptor, AcceptorOptions, ChannelBindings};
+use hop_kerberos::gss::{Acceptor, AcceptorOptions, BindingPolicy, ChannelBindings};
 use hop_kerberos::keytab::Keytab;
 use hop_kerberos::replay::MemoryReplayCache;
+use hop_kerberos::{Principal, TicketFlags};
 use hop_secret::SecretBytes;
 
 use super::ServerError;
-use super::authority::{Authenticated, Authority, Rejection};
+use super::identity::{Authenticated, Rejection};
 use crate::config::ServerConfig;
 
 /// The keys of the keytab, and the authenticators that were seen.
@@ -26,6 +26,9 @@ pub(crate) struct KerberosAuthority {
     clock_skew: Duration,
     realm: String,
     constrained: Constrained,
+    binding_policy: BindingPolicy,
+    service: Principal,
+    hosts: Vec<String>,
 }
 
 impl KerberosAuthority {
@@ -39,6 +42,15 @@ impl KerberosAuthority {
             return Err(ServerError::Keytab { path, problem });
         };
         let realm = config.realm.clone().unwrap_or_else(|| entry.principal.realm.clone());
+        let service = entry.principal.clone();
+        let mut hosts: Vec<String> = Vec::new();
+        for entry in keytab.entries.iter().filter(|e| is_service(&e.principal.components, &config.services)) {
+            if let Some(host) = entry.principal.components.get(1).map(|h| h.to_lowercase())
+                && !hosts.contains(&host)
+            {
+                hosts.push(host);
+            }
+        }
         Ok(Self {
             path,
             modified,
@@ -48,7 +60,20 @@ impl KerberosAuthority {
             clock_skew: Duration::from_secs(config.clockskew),
             realm,
             constrained: config.constrained_delegation,
+            binding_policy: config.auth.cbt_hardening_level.into(),
+            service,
+            hosts,
         })
+    }
+
+    /// The service of this host that tickets in users' names are asked for.
+    pub fn service(&self) -> &Principal {
+        &self.service
+    }
+
+    /// The names of this host for which there are keys.
+    pub fn hosts(&self) -> &[String] {
+        &self.hosts
     }
 
     pub fn realm(&self) -> &str {
@@ -74,8 +99,9 @@ impl KerberosAuthority {
     }
 }
 
-impl Authority for KerberosAuthority {
-    fn accept(
+impl KerberosAuthority {
+    /// Checks a GSS-API token, for the channel with these bindings.
+    pub fn accept(
         &mut self,
         token: &[u8],
         bindings: Option<&[u8]>,
@@ -87,7 +113,7 @@ impl Authority for KerberosAuthority {
             channel_bindings: bindings
                 .map(|b| ChannelBindings { application_data: b.to_vec(), ..ChannelBindings::default() }),
             services: self.services.clone(),
-            ..AcceptorOptions::default()
+            binding_policy: self.binding_policy,
         };
         let accepted =
             Acceptor::accept(token, &mut self.keys, &mut self.replay, &options, now, &mut rand::rng())
@@ -103,13 +129,16 @@ impl Authority for KerberosAuthority {
             delegation_requested: accepted.delegation_requested,
             credential_present: delegated.is_some(),
             constrained: self.constrained,
+            came_by: CameBy::Kerberos,
+            evidence_present: true,
         });
         Ok(Authenticated {
             context: accepted.context.export(),
             reply: accepted.reply,
             client: accepted.client,
+            came_by: CameBy::Kerberos,
             expires: accepted.evidence.end_time + self.clock_skew,
-            evidence: accepted.evidence,
+            evidence: Some(accepted.evidence),
             delegated,
             report,
         })

@@ -3,13 +3,18 @@
 //! It never parses HTTP, XML or PSRP and never talks to a peer. The network process asks it for few things, in typed
 //! messages, and gets only what an authenticated connection is entitled to.
 
-mod authority;
+mod certificate;
+mod core;
+mod identity;
 mod kerberos;
+mod local_users;
+mod logins;
 mod sessions;
 mod tickets;
 mod users;
+mod winbind;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::net::{TcpListener, ToSocketAddrs};
 use std::os::fd::{AsFd, OwnedFd};
@@ -17,10 +22,6 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant, SystemTime};
 
-use hop_delegation::{SessionIdentity, SessionReport};
-use hop_kerberos::Credential;
-use hop_kerberos::ccache::{CcacheError, CredentialCache};
-use hop_secret::SecretBytes;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal as Posix};
@@ -28,17 +29,19 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, Uid, User};
 
-use self::authority::{Authenticated, Authority};
+use self::certificate::Certificate;
+use self::core::{Core, Parts};
 use self::kerberos::KerberosAuthority;
-use self::sessions::{Credentials, SessionError, SessionSettings, Sessions};
+use self::logins::Logins;
+use self::sessions::{SessionSettings, Sessions};
 use self::tickets::Tickets;
-use self::users::{LocalUser, SystemAccounts, uid_min};
-use crate::config::{ConfigError, NetworkSettings, ServerConfig};
-use crate::ipc::{Accepted, IdentityId, Numbered, Reply, Request};
-use crate::mapping::{Accounts, Mapping, MappingError};
+use self::users::{SystemAccounts, uid_min};
+use self::winbind::Winbind;
+use crate::config::{ConfigError, ServerConfig};
+use crate::ipc::{CredSsp, NtlmNames, Numbered, Offer, Reply, Request};
+use crate::mapping::Mapping;
 use crate::runtime_dir::{RuntimeDir, default_base};
 use crate::sys::{self, ChildSetup};
-use crate::tickets::Opening;
 use crate::{NETWORK_ARGUMENT, channel, network};
 
 /// How long the network process has to close everything after it was told to stop.
@@ -59,8 +62,32 @@ pub fn run(config: ServerConfig) -> Result<ExitCode, ServerError> {
     prctl::set_dumpable(false).map_err(ServerError::system("forbid dumps of the process"))?;
     prctl::set_child_subreaper(true).map_err(ServerError::system("become the reaper of orphans"))?;
 
-    let authority = KerberosAuthority::open(&config)?;
-    let realm = authority.realm().to_owned();
+    let kerberos = match config.auth.kerberos {
+        true => Some(KerberosAuthority::open(&config)?),
+        false => None,
+    };
+    let realm = match &kerberos {
+        Some(kerberos) => kerberos.realm().to_owned(),
+        None => config.realm.clone().unwrap_or_default(),
+    };
+    let names = host_names(kerberos.as_ref());
+    let ntlm = ntlm_names(&config, &names, &realm);
+    let credssp = credssp(&config);
+    let logins = Logins::open(&config, ntlm.clone(), &realm)?;
+    let needs_certificate = credssp.is_some() || !config.listen_https.is_empty();
+    let certificate = needs_certificate.then(|| Certificate::open(&config, &names)).transpose()?;
+    let offer = Offer {
+        kerberos: config.auth.kerberos,
+        negotiate: config.auth.negotiate,
+        ntlm: config.auth.ntlm.then(|| ntlm.clone()),
+        credssp,
+        basic: config.auth.basic,
+        certificate: config.auth.certificate,
+        allow_unencrypted: config.auth.allow_unencrypted,
+        binding_policy: config.auth.cbt_hardening_level as u8,
+        https: u32::try_from(config.listen_https.len()).unwrap_or(u32::MAX),
+        client_authorities: logins.client_authorities(),
+    };
     let base = config.runtime_dir.clone().unwrap_or_else(default_base);
     let runtime =
         RuntimeDir::open(&base).map_err(|source| ServerError::RuntimeDir { path: base.clone(), source })?;
@@ -70,7 +97,8 @@ pub fn run(config: ServerConfig) -> Result<ExitCode, ServerError> {
     if !runtime.in_memory {
         tracing::warn!(path = %base.display(), "the runtime directory is not in memory: tickets will touch the disk");
     }
-    let (listeners, addresses) = listen(&config.listen)?;
+    let all: Vec<String> = config.listen.iter().chain(&config.listen_https).cloned().collect();
+    let (listeners, addresses) = listen(&all)?;
     let network_user = network_user(&config)?;
     let (ours, theirs) = channel::pair().map_err(ServerError::start("make the socket pair"))?;
     let network = start_network(theirs)?;
@@ -82,18 +110,23 @@ pub fn run(config: ServerConfig) -> Result<ExitCode, ServerError> {
         max_per_user: config.max_shells_per_user as usize,
         max_processes: config.max_processes_per_shell as usize,
     };
-    let mapping = Mapping { realm, rules: config.map.clone(), uid_min: uid_min(config.uid_min) };
-    let core = Core::new(
-        authority,
+    let mapping =
+        Mapping { realm, host: ntlm.computer, rules: config.map.clone(), uid_min: uid_min(config.uid_min) };
+    let core = Core::new(Parts {
+        kerberos,
+        logins,
+        certificate,
         mapping,
-        Box::new(SystemAccounts),
-        Sessions::new(settings, runtime),
-        Tickets::new(config.keytab_path(), network_user),
-        config.max_connections,
-    );
+        accounts: Box::new(SystemAccounts),
+        sessions: Sessions::new(settings, runtime),
+        tickets: Tickets::new(config.keytab_path(), network_user),
+        constrained: config.constrained_delegation,
+        credssp: credssp.is_some(),
+        connections: config.max_connections,
+    });
     let mut monitor = Monitor { core, socket: ours, queue: VecDeque::new(), network, stopping: None };
-    let settings = config.network_settings();
-    monitor.start(settings, network_user, listeners);
+    let start = Reply::Start { limits: config.limits(), offer: Box::new(offer), user: network_user };
+    monitor.push(0, start, listeners);
     announce(&config, &addresses)?;
     monitor.serve(&signals)
 }
@@ -109,6 +142,14 @@ pub enum ServerError {
     #[error("keytab {}: {problem}", path.display())]
     Keytab {
         /// The keytab.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A certificate, its key or the authorities of clients' certificates cannot be used.
+    #[error("certificate {}: {problem}", path.display())]
+    Certificate {
+        /// The file.
         path: PathBuf,
         /// What is wrong with it.
         problem: String,
@@ -152,8 +193,8 @@ impl ServerError {
     }
 }
 
-struct Monitor<A> {
-    core: Core<A>,
+struct Monitor {
+    core: Core,
     socket: OwnedFd,
     queue: VecDeque<Outgoing>,
     network: Pid,
@@ -165,11 +206,7 @@ struct Outgoing {
     descriptors: Vec<OwnedFd>,
 }
 
-impl<A: Authority> Monitor<A> {
-    fn start(&mut self, settings: NetworkSettings, user: Option<(u32, u32)>, listeners: Vec<OwnedFd>) {
-        self.push(0, Reply::Start { settings, user }, listeners);
-    }
-
+impl Monitor {
     fn push(&mut self, number: u32, message: Reply, descriptors: Vec<OwnedFd>) {
         self.queue.push_back(Outgoing { message: Numbered { number, message }, descriptors });
     }
@@ -188,6 +225,9 @@ impl<A: Authority> Monitor<A> {
             };
             self.core.tickets.check();
             let now = Instant::now();
+            for (number, reply) in self.core.late_answers(SystemTime::now(), now) {
+                self.push(number, reply, Vec::new());
+            }
             self.core.sessions.finish(now);
             if gone {
                 self.core.sessions.kill_all();
@@ -212,8 +252,11 @@ impl<A: Authority> Monitor<A> {
         let mut fds =
             vec![PollFd::new(self.socket.as_fd(), interest), PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
         // Its end is seen after every waking.
-        fds.extend(self.core.tickets.fd().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
-        let deadline = self.core.sessions.next_deadline().into_iter().chain(self.stopping).min();
+        let winbind = self.core.logins.winbind.iter().flat_map(Winbind::fds);
+        fds.extend(
+            self.core.tickets.fd().into_iter().chain(winbind).map(|fd| PollFd::new(fd, PollFlags::POLLIN)),
+        );
+        let deadline = self.core.next_deadline().into_iter().chain(self.stopping).min();
         let timeout = match deadline {
             None => PollTimeout::NONE,
             // Rounded up, so that the deadline has passed on waking.
@@ -244,8 +287,11 @@ impl<A: Authority> Monitor<A> {
                     return Ok(true);
                 }
             };
-            let packet = buffer.get(..length).unwrap_or_default();
-            let request = match Numbered::<Request>::decode(packet) {
+            let packet = buffer.get_mut(..length).unwrap_or_default();
+            let decoded = Numbered::<Request>::decode(packet);
+            // Passwords pass through here.
+            zeroize::Zeroize::zeroize(packet);
+            let request = match decoded {
                 Ok(request) if descriptors.is_empty() && request.number != 0 => request,
                 Ok(_) => {
                     tracing::error!("the network process broke the protocol");
@@ -256,8 +302,11 @@ impl<A: Authority> Monitor<A> {
                     return Ok(true);
                 }
             };
-            let (reply, descriptors) = self.core.answer(request.message, SystemTime::now(), Instant::now());
-            self.push(request.number, reply, descriptors);
+            let number = request.number;
+            let answer = self.core.answer(number, request.message, SystemTime::now(), Instant::now());
+            if let Some((reply, descriptors)) = answer {
+                self.push(number, reply, descriptors);
+            }
             if self.flush()? {
                 return Ok(true);
             }
@@ -316,219 +365,44 @@ impl<A: Authority> Monitor<A> {
     }
 }
 
-/// What the monitor decides, apart from its loop: one answer for each request.
-struct Core<A> {
-    authority: A,
-    mapping: Mapping,
-    accounts: Box<dyn Accounts>,
-    sessions: Sessions,
-    tickets: Tickets,
-    identities: HashMap<IdentityId, Identity>,
-    max_identities: usize,
+/// The names of this host, the full one first.
+fn host_names(kerberos: Option<&KerberosAuthority>) -> Vec<String> {
+    let mut names: Vec<String> = kerberos.map(|k| k.hosts().to_vec()).unwrap_or_default();
+    let own = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    names.extend(own.map(|name| name.to_lowercase()).filter(|name| !name.is_empty()));
+    let short: Vec<String> =
+        names.iter().filter_map(|name| name.split('.').next()).map(str::to_owned).collect();
+    names.extend(short);
+    let mut seen = std::collections::HashSet::new();
+    names.retain(|name| seen.insert(name.clone()));
+    names
 }
 
-/// Somebody who authenticated on a connection that still stands.
-struct Identity {
-    who: Authenticated,
-    user: String,
-    peer: String,
-}
-
-impl<A: Authority> Core<A> {
-    fn new(
-        authority: A,
-        mapping: Mapping,
-        accounts: Box<dyn Accounts>,
-        sessions: Sessions,
-        tickets: Tickets,
-        connections: u32,
-    ) -> Self {
-        // A connection has one identity; a released one may still be on its way.
-        let max_identities = connections as usize * 2;
-        Self { authority, mapping, accounts, sessions, tickets, identities: HashMap::new(), max_identities }
-    }
-
-    fn answer(&mut self, request: Request, time: SystemTime, now: Instant) -> (Reply, Vec<OwnedFd>) {
-        let reply = match request {
-            Request::Accept { token, bindings, peer } => self.accept(&token, bindings.as_deref(), peer, time),
-            Request::Release { identity } => {
-                self.identities.remove(&identity);
-                Reply::Done
-            }
-            Request::Open { identity } => match self.open(identity, time) {
-                Ok(session) => Reply::Opened { session },
-                Err(error) => {
-                    tracing::warn!(identity, %error, "session refused");
-                    Reply::Failed { reason: error.to_string() }
-                }
-            },
-            Request::Close { session } => {
-                self.tickets.close(session);
-                match self.sessions.close(session, now) {
-                    Ok(()) => Reply::Done,
-                    Err(error) => Reply::Failed { reason: error.to_string() },
-                }
-            }
-            Request::Spawn { session, program, environment, directory } => {
-                match self.sessions.spawn(session, program, environment, directory) {
-                    Ok(started) => {
-                        return (Reply::Spawned { process: started.process }, started.descriptors.into());
-                    }
-                    Err(error) => {
-                        tracing::warn!(session, %error, "process refused");
-                        Reply::Failed { reason: error.to_string() }
-                    }
-                }
-            }
-            Request::Signal { process, signal } => match self.sessions.signal(process, signal) {
-                Ok(()) => Reply::Done,
-                Err(error) => Reply::Failed { reason: error.to_string() },
-            },
-        };
-        (reply, Vec::new())
-    }
-
-    fn accept(&mut self, token: &[u8], bindings: Option<&[u8]>, peer: String, time: SystemTime) -> Reply {
-        if self.identities.len() >= self.max_identities {
-            return Reply::Refused { reply: None, denied: false, reason: "too many connections".to_owned() };
-        }
-        let mut who = match self.authority.accept(token, bindings, time) {
-            Ok(who) => who,
-            Err(rejection) => {
-                tracing::warn!(%peer, reason = %rejection.reason, "authentication refused");
-                let reply = rejection.reply.clone();
-                return Reply::Refused { reply, denied: false, reason: rejection.reason };
-            }
-        };
-        let user = match self.local_user(&who) {
-            Ok(user) => user,
-            Err(error) => {
-                tracing::warn!(%peer, client = %who.client, reason = %error, "access denied");
-                return Reply::Refused { reply: None, denied: true, reason: error.to_string() };
-            }
-        };
-        let identity = loop {
-            // Not guessable, so that a mix-up of numbers cannot name somebody else.
-            let id = rand::random::<u64>();
-            if id != 0 && !self.identities.contains_key(&id) {
-                break id;
-            }
-        };
-        let accepted = Accepted {
-            identity,
-            context: std::mem::take(&mut who.context),
-            reply: who.reply.take(),
-            client: who.client.to_string(),
-            user: user.clone(),
-            delegation: delegation_code(&who.report),
-        };
-        self.identities.insert(identity, Identity { who, user, peer });
-        Reply::Accepted(Box::new(accepted))
-    }
-
-    fn local_user(&self, who: &Authenticated) -> Result<String, DeniedError> {
-        let user = self.mapping.user_for(&who.client, self.accounts.as_ref())?;
-        let me = Uid::effective();
-        if !me.is_root() && self.accounts.uid_of(&user).ok().flatten() != Some(me.as_raw()) {
-            return Err(DeniedError::OtherUser { user, uid: me.as_raw() });
-        }
-        Ok(user)
-    }
-
-    fn open(&mut self, identity: IdentityId, time: SystemTime) -> Result<u64, OpenError> {
-        let identity = self.identities.get(&identity).ok_or(OpenError::NoIdentity)?;
-        let who = &identity.who;
-        if who.expires < time {
-            return Err(OpenError::Expired { client: who.client.to_string() });
-        }
-        let user = LocalUser::named(&identity.user)
-            .map_err(OpenError::Lookup)?
-            .ok_or_else(|| OpenError::NoAccount { user: identity.user.clone() })?;
-        let mut report = who.report.clone();
-        let constrained = matches!(report.identity(), Ok(SessionIdentity::Constrained { .. }));
-        let tickets = &mut self.tickets;
-        let uid = user.uid.as_raw();
-        let session = self.sessions.open(&who.client, user, |session, refusals| {
-            let mut credentials = Credentials::default();
-            if constrained {
-                let evidence = ccache_of(&who.evidence)?;
-                let forwarded = who.delegated.as_ref().map(ccache_of).transpose()?;
-                // Read for each session, so that a changed krb5.conf counts.
-                let config = hop_kerberos_io::Environment::from_process().load_config();
-                let opened = config.map_err(io::Error::other).and_then(|config| {
-                    let config = config.to_text();
-                    tickets.open(Opening { session, uid, evidence, config, forwarded }, refusals)
-                });
-                match opened {
-                    Ok(opened) => {
-                        credentials.ccache = Some(opened.ccache);
-                        credentials.config = Some(opened.config);
-                    }
-                    Err(error) => {
-                        tracing::error!(session, %error, "no tickets by constrained delegation");
-                        report = report.clone().without_constrained();
-                    }
-                }
-            }
-            if credentials.ccache.is_none() {
-                credentials.ccache = who.delegated.as_ref().map(ccache_of).transpose()?;
-            }
-            credentials.report = report.to_json();
-            Ok(credentials)
-        })?;
-        tracing::info!(
-            session,
-            client = %who.client,
-            from = %identity.peer,
-            user = %identity.user,
-            delegation = %delegation_code(&report),
-            "session opened"
-        );
-        Ok(session)
+fn ntlm_names(config: &ServerConfig, names: &[String], realm: &str) -> NtlmNames {
+    let first_label = |name: &str| -> String {
+        name.split('.').next().unwrap_or_default().to_uppercase().chars().take(15).collect()
+    };
+    let own = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
+    let computer = config.auth.netbios_name.clone().unwrap_or_else(|| first_label(&own));
+    let domain = config.auth.netbios_domain.clone().unwrap_or_else(|| match realm {
+        "" => computer.clone(),
+        realm => first_label(realm),
+    });
+    NtlmNames {
+        computer,
+        domain,
+        dns_computer: names.first().cloned().unwrap_or_default(),
+        dns_domain: realm.to_lowercase(),
     }
 }
 
-/// Why an authenticated principal may not use this server.
-#[derive(Debug, thiserror::Error)]
-enum DeniedError {
-    #[error(transparent)]
-    Mapping(#[from] MappingError),
-    #[error(
-        "would be local user \"{user}\", but the server runs as uid {uid} and can start sessions for that user only"
-    )]
-    OtherUser { user: String, uid: u32 },
-}
-
-/// Why a session could not be opened.
-#[derive(Debug, thiserror::Error)]
-enum OpenError {
-    #[error("no connection authenticated as this identity")]
-    NoIdentity,
-    #[error("the ticket of {client} has expired")]
-    Expired { client: String },
-    #[error("cannot look up the local user: {0}")]
-    Lookup(io::Error),
-    #[error("local user \"{user}\" is gone")]
-    NoAccount { user: String },
-    #[error(transparent)]
-    Session(#[from] SessionError),
-}
-
-/// The stable code of a session's second hop, for logs.
-fn delegation_code(report: &SessionReport) -> String {
-    match report.identity() {
-        Ok(SessionIdentity::Forwarded) => "forwarded".to_owned(),
-        Ok(SessionIdentity::Constrained { .. }) => "constrained".to_owned(),
-        Ok(SessionIdentity::None { reason }) => reason.to_string(),
-        _ => "none".to_owned(),
+/// CredSSP, if the server may take passwords.
+fn credssp(config: &ServerConfig) -> Option<CredSsp> {
+    let minimum_version = config.auth.credssp_minimum_version;
+    if minimum_version < hop_auth::credssp::SAFE_VERSION {
+        tracing::warn!(minimum_version, "CredSSP below version 5 lets somebody in the middle take part");
     }
-}
-
-/// A credential cache of this one ticket.
-fn ccache_of(tgt: &Credential) -> Result<SecretBytes, CcacheError> {
-    let mut cache = CredentialCache::new(tgt.client.clone());
-    cache.store(tgt.clone());
-    Ok(SecretBytes::new(cache.to_bytes()?))
+    (config.auth.credssp == Some(true)).then_some(CredSsp { minimum_version })
 }
 
 fn blocked_signals() -> Result<SignalFd, ServerError> {

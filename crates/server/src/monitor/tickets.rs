@@ -13,11 +13,15 @@ use nix::unistd::Pid;
 
 use crate::ipc::SessionId;
 use crate::sys::{self, ChildSetup};
-use crate::tickets::{Notice, Opened, Opening, Order, SOCKET};
+use crate::tickets::{LoggedIn, Login, Notice, Opened, Opening, Order, SOCKET};
 use crate::{TICKETS_ARGUMENT, channel};
 
 /// How long the ticket process may take to set a session up: it asks nobody for that.
 const ANSWER: Duration = Duration::from_secs(3);
+/// How long a login may take: longer than the ticket process waits for the domain.
+const LOGIN: Duration = Duration::from_secs(40);
+/// Logins that may be under way at a time.
+const MAX_LOGINS: usize = 64;
 
 /// The ticket process; started at the first session that needs it, and again if it has ended.
 pub(crate) struct Tickets {
@@ -25,6 +29,22 @@ pub(crate) struct Tickets {
     user: Option<(u32, u32)>,
     live: Option<Live>,
     buffer: Vec<u8>,
+    /// Logins under way, with the time at which they are given up.
+    logins: Vec<(u64, Instant)>,
+    done: Vec<LoginAnswer>,
+}
+
+/// What became of a login.
+pub(crate) struct LoginAnswer {
+    pub login: u64,
+    pub outcome: Result<Box<LoggedIn>, LoginFailure>,
+}
+
+/// No tickets, and why.
+pub(crate) struct LoginFailure {
+    /// The password is wrong, or there is no such user.
+    pub wrong: bool,
+    pub reason: String,
 }
 
 struct Live {
@@ -37,7 +57,7 @@ struct Live {
 impl Tickets {
     /// With the keys of this keytab, as this user.
     pub fn new(keytab: PathBuf, user: Option<(u32, u32)>) -> Self {
-        Self { keytab, user, live: None, buffer: channel::buffer() }
+        Self { keytab, user, live: None, buffer: channel::buffer(), logins: Vec::new(), done: Vec::new() }
     }
 
     /// Its socket, to see that it has gone.
@@ -58,8 +78,47 @@ impl Tickets {
         result
     }
 
-    fn ask(&mut self, opening: Opening, refusals: File) -> io::Result<Opened> {
-        let session = opening.session;
+    /// Begins to get a user's tickets; [`Tickets::logins`] will have them.
+    pub fn log_in(&mut self, login: Login, now: Instant) -> io::Result<()> {
+        if self.logins.len() >= MAX_LOGINS {
+            return Err(io::Error::other("too many logins at a time"));
+        }
+        let number = login.login;
+        self.prepare()?;
+        self.send(&Order::Login(Box::new(login)), &[])?;
+        self.logins.push((number, now + LOGIN));
+        Ok(())
+    }
+
+    /// The logins that are over.
+    pub fn logins(&mut self, now: Instant) -> Vec<LoginAnswer> {
+        let gone = self.live.is_none();
+        let mut given_up = Vec::new();
+        self.logins.retain(|(login, deadline)| {
+            let over = gone || *deadline <= now;
+            if over {
+                given_up.push(*login);
+            }
+            !over
+        });
+        let mut done = std::mem::take(&mut self.done);
+        done.extend(given_up.into_iter().map(|login| LoginAnswer {
+            login,
+            outcome: Err(LoginFailure {
+                wrong: false,
+                reason: "the ticket process does not answer".to_owned(),
+            }),
+        }));
+        done
+    }
+
+    /// When [`Tickets::logins`] has something to give up.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.logins.iter().map(|(_, deadline)| *deadline).min()
+    }
+
+    /// Starts the process if need be, and gives it the keys as they are now.
+    fn prepare(&mut self) -> io::Result<()> {
         if self.live.is_none() {
             self.live = Some(start(self.user)?);
         }
@@ -70,6 +129,12 @@ impl Tickets {
                 live.keytab_of = written;
             }
         }
+        Ok(())
+    }
+
+    fn ask(&mut self, opening: Opening, refusals: File) -> io::Result<Opened> {
+        let session = opening.session;
+        self.prepare()?;
         self.send(&Order::Open(Box::new(opening)), &[refusals.as_fd()])?;
         let deadline = Instant::now() + ANSWER;
         loop {
@@ -78,8 +143,7 @@ impl Tickets {
                 Some(Notice::Failed { session: of, reason }) if of == session => {
                     return Err(io::Error::other(reason));
                 }
-                // Of a session that was given up.
-                Some(_) => {}
+                Some(notice) => self.note(notice),
                 None => self.wait(deadline)?,
             }
         }
@@ -99,13 +163,27 @@ impl Tickets {
     pub fn check(&mut self) {
         while self.live.is_some() {
             match self.receive() {
-                Ok(Some(_)) => {}
+                Ok(Some(notice)) => self.note(notice),
                 Ok(None) => break,
                 Err(error) => {
                     tracing::error!(%error, "lost the ticket process");
                     self.live = None;
                 }
             }
+        }
+    }
+
+    fn note(&mut self, notice: Notice) {
+        let (login, outcome) = match notice {
+            Notice::LoggedIn(tickets) => (tickets.login, Ok(tickets)),
+            Notice::LoginFailed { login, wrong, reason } => (login, Err(LoginFailure { wrong, reason })),
+            // Of a session that was given up.
+            Notice::Opened(_) | Notice::Failed { .. } => return,
+        };
+        let before = self.logins.len();
+        self.logins.retain(|(number, _)| *number != login);
+        if self.logins.len() < before {
+            self.done.push(LoginAnswer { login, outcome });
         }
     }
 

@@ -1,4 +1,4 @@
-//! One HTTP connection: it authenticates once, then carries sealed bodies both ways.
+//! One HTTP or HTTPS connection: it authenticates, then carries bodies both ways, sealed unless TLS protects them.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -6,9 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hop_auth::server::{Acceptor, NeedKerberos, Refusal, Step, challenges};
 use hop_auth::{SealedBodyError, Sealer};
-use hop_kerberos::gss;
+use hop_kerberos::gss::ChannelBindings;
 use hop_wsman::server::Caller;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
@@ -16,11 +15,15 @@ use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::Mutex;
 
+use super::Services;
 use super::hub::{Answer, Hub, Owner};
+use super::login::{Login, Outcome};
 use crate::ipc::IdentityId;
 
 /// The media type of SOAP messages.
 const SOAP: &str = "application/soap+xml;charset=UTF-8";
+/// What an envelope's media type begins with.
+const SOAP_MEDIA: &str = "application/soap+xml";
 /// What framing and signature add to a sealed body at most.
 const SEAL_OVERHEAD: usize = 8 * 1024;
 /// How long a client may take to send one body (`MaxPacketRetrievalTimeSeconds`).
@@ -28,39 +31,51 @@ const BODY_TIME: Duration = Duration::from_secs(120);
 
 /// The state of one connection.
 pub(crate) struct Connection {
-    hub: Arc<Hub>,
+    services: Arc<Services>,
     peer: SocketAddr,
-    max_envelope: usize,
+    channel: Channel,
     state: Mutex<State>,
     authenticated: AtomicBool,
 }
 
+/// What carries the connection.
+#[derive(Debug, Default)]
+pub(crate) struct Channel {
+    /// TLS.
+    pub encrypted: bool,
+    /// What binds authentication to TLS.
+    pub bindings: Option<ChannelBindings>,
+    /// The client's certificate and the chain above it, in DER; whose key it has proved.
+    pub client: Vec<Vec<u8>>,
+}
+
 enum State {
-    /// Nobody yet, or in the middle of a negotiation; the peer may be known before the negotiation is complete.
-    Negotiating {
-        acceptor: Acceptor,
-        accepted: Option<Peer>,
-    },
+    /// Nobody yet, or in the middle of a negotiation.
+    Negotiating(Box<Login>),
     Ready(Box<Ready>),
     /// Something was wrong that cannot be mended on this connection.
     Closed,
 }
 
-struct Ready {
-    sealer: Sealer,
-    peer: Peer,
+/// Somebody has authenticated.
+pub(super) struct Ready {
+    /// Seals bodies; none where only TLS protects them.
+    pub sealer: Option<Sealer>,
+    pub peer: Peer,
+    /// What `Authorization` must say with every request.
+    pub every_request: Option<hop_secret::SecretString>,
 }
 
 /// Somebody whom the monitor accepted.
-struct Peer {
-    caller: Caller<Owner>,
-    _release: Release,
+pub(super) struct Peer {
+    pub caller: Caller<Owner>,
+    pub _release: Release,
 }
 
 /// Tells the monitor when the connection of an identity is gone.
-struct Release {
-    hub: Arc<Hub>,
-    identity: IdentityId,
+pub(super) struct Release {
+    pub hub: Arc<Hub>,
+    pub identity: IdentityId,
 }
 
 impl Drop for Release {
@@ -69,17 +84,21 @@ impl Drop for Release {
     }
 }
 
-type Reply = Response<Full<Bytes>>;
+pub(super) type Reply = Response<Full<Bytes>>;
 
 impl Connection {
-    pub fn new(hub: Arc<Hub>, peer: SocketAddr, max_envelope: usize) -> Self {
-        let state = Mutex::new(State::Negotiating { acceptor: Acceptor::new(), accepted: None });
-        Self { hub, peer, max_envelope, state, authenticated: AtomicBool::new(false) }
+    pub fn new(services: Arc<Services>, peer: SocketAddr, channel: Channel) -> Self {
+        let state = Mutex::new(State::Negotiating(Box::default()));
+        Self { services, peer, channel, state, authenticated: AtomicBool::new(false) }
     }
 
     /// Somebody has authenticated on this connection.
     pub fn is_authenticated(&self) -> bool {
         self.authenticated.load(Ordering::Relaxed)
+    }
+
+    fn max_envelope(&self) -> usize {
+        self.services.limits.max_envelope_size as usize
     }
 
     /// Answers one HTTP request.
@@ -94,13 +113,13 @@ impl Connection {
             return reply;
         }
         let (head, body) = request.into_parts();
-        let limit = self.max_envelope + SEAL_OVERHEAD;
+        let limit = self.max_envelope() + SEAL_OVERHEAD;
         if body.size_hint().lower() > limit as u64 {
-            return close(too_large(self.max_envelope));
+            return close(too_large(self.max_envelope()));
         }
         let body = match tokio::time::timeout(BODY_TIME, Limited::new(body, limit).collect()).await {
             Ok(Ok(body)) => body.to_bytes(),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => return close(too_large(self.max_envelope)),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => return close(too_large(self.max_envelope())),
             Ok(Err(_)) => return close(plain(StatusCode::BAD_REQUEST, "the body is not complete")),
             Err(_) => return close(plain(StatusCode::REQUEST_TIMEOUT, "the body did not come in time")),
         };
@@ -111,9 +130,9 @@ impl Connection {
                 .get("WSMANIDENTIFY")
                 .is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"unauthenticated"));
             if asks_identity && !self.is_authenticated() {
-                return match self.hub.identify(&body) {
+                return match self.services.hub.identify(&body) {
                     Some(answer) => soap(StatusCode::OK, SOAP, answer),
-                    None => unauthorized(None),
+                    None => self.unauthorized(),
                 };
             }
             return self.sealed(content_type, &body, None).await;
@@ -131,90 +150,93 @@ impl Connection {
     /// Takes one leg of authentication: the header for the client once it is complete, else the answer to send.
     async fn authenticate(&self, authorization: &str) -> Result<Option<String>, Box<Reply>> {
         let mut state = self.state.lock().await;
-        let (acceptor, pending) = match std::mem::replace(&mut *state, State::Closed) {
-            State::Negotiating { acceptor, accepted } => (acceptor, accepted),
+        let login = match std::mem::replace(&mut *state, State::Closed) {
+            // Basic and certificates come with every request.
+            State::Ready(ready)
+                if ready.every_request.as_ref().is_some_and(|e| e.expose() == authorization) =>
+            {
+                *state = State::Ready(ready);
+                return Ok(None);
+            }
+            State::Negotiating(login) => *login,
             // Authenticating anew on an authenticated connection takes the place of what was.
-            State::Ready(_) => (Acceptor::new(), None),
-            State::Closed => return Err(Box::new(close(unauthorized(None)))),
+            State::Ready(_) => Login::default(),
+            State::Closed => return Err(Box::new(close(self.unauthorized()))),
         };
         self.authenticated.store(false, Ordering::Relaxed);
-        let mut step = acceptor.handle(authorization).map_err(|refusal| self.refuse(refusal))?;
-        let mut who = pending;
-        if let Step::NeedKerberos(need) = step {
-            let (accepted, next) = self.ask_monitor(need).await?;
-            who = Some(accepted);
-            step = next;
-        }
-        match (step, who) {
-            (Step::Continue { www_authenticate, next }, accepted) => {
-                *state = State::Negotiating { acceptor: next, accepted };
-                Err(Box::new(unauthorized(Some(&www_authenticate))))
+        match login.leg(authorization, &self.services, &self.channel, self.peer).await {
+            Outcome::Continue { www_authenticate, next } => {
+                *state = State::Negotiating(Box::new(next));
+                Err(Box::new(with_challenge(empty(StatusCode::UNAUTHORIZED), Some(&www_authenticate))))
             }
-            (Step::Established { www_authenticate, mut sealer }, Some(peer)) => {
-                sealer.set_limit(self.max_envelope);
-                tracing::debug!(peer = %self.peer, client = %peer.caller.name, "authenticated");
-                *state = State::Ready(Box::new(Ready { sealer, peer }));
+            Outcome::Established { www_authenticate, mut ready } => {
+                if let Some(sealer) = &mut ready.sealer {
+                    sealer.set_limit(self.max_envelope());
+                }
+                tracing::debug!(peer = %self.peer, client = %ready.peer.caller.name, "authenticated");
+                *state = State::Ready(ready);
                 self.authenticated.store(true, Ordering::Relaxed);
                 Ok(www_authenticate)
             }
-            _ => Err(Box::new(close(unauthorized(None)))),
+            Outcome::Refused { www_authenticate: Some(token) } => {
+                let reply = empty(StatusCode::UNAUTHORIZED);
+                Err(Box::new(close(with_challenge(reply, Some(&token)))))
+            }
+            Outcome::Refused { www_authenticate: None } => Err(Box::new(close(self.unauthorized()))),
+            Outcome::Denied { reason } => {
+                Err(Box::new(close(plain(StatusCode::FORBIDDEN, &format!("access denied: {reason}")))))
+            }
+            Outcome::Unavailable => Err(Box::new(close(plain(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the server cannot authenticate now",
+            )))),
         }
     }
 
-    /// Has the monitor run the AP exchange.
-    async fn ask_monitor(&self, need: NeedKerberos) -> Result<(Peer, Step), Box<Reply>> {
-        let answer = self.hub.monitor.accept(need.token().to_vec(), None, self.peer.to_string()).await;
-        let mut accepted = match answer {
-            Ok(Ok(accepted)) => accepted,
-            Ok(Err(refusal)) if refusal.denied => {
-                let text = format!("access denied: {}", refusal.reason);
-                return Err(Box::new(close(plain(StatusCode::FORBIDDEN, &text))));
-            }
-            Ok(Err(refusal)) => {
-                let challenge = need
-                    .refused(hop_kerberos::Error::Usage("refused by the monitor"), refusal.reply)
-                    .www_authenticate;
-                return Err(Box::new(close(unauthorized(challenge.as_deref()))));
-            }
-            Err(error) => {
-                tracing::error!(%error, "cannot authenticate");
-                return Err(Box::new(close(plain(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "the server is stopping",
-                ))));
-            }
-        };
-        let release = Release { hub: Arc::clone(&self.hub), identity: accepted.identity };
-        let context = gss::Context::import(&accepted.context).map_err(|error| {
-            tracing::error!(%error, "the monitor's context cannot be used");
-            Box::new(close(empty(StatusCode::INTERNAL_SERVER_ERROR)))
-        })?;
-        let step = need
-            .accepted(Box::new(context), accepted.reply.take())
-            .map_err(|refusal| self.refuse(refusal))?;
-        let owner =
-            Owner { client: accepted.client.clone(), user: accepted.user, identity: accepted.identity };
-        let address = Some(self.peer.ip().to_canonical().to_string());
-        let caller = Caller { owner, name: accepted.client, address };
-        Ok((Peer { caller, _release: release }, step))
+    /// 401 with an offer of every scheme.
+    fn unauthorized(&self) -> Reply {
+        let mut reply = empty(StatusCode::UNAUTHORIZED);
+        for offer in self.services.challenges(self.channel.encrypted) {
+            reply.headers_mut().append(header::WWW_AUTHENTICATE, HeaderValue::from_static(offer));
+        }
+        reply
     }
 
-    fn refuse(&self, refusal: Refusal) -> Box<Reply> {
-        tracing::warn!(peer = %self.peer, reason = %refusal.error, "authentication refused");
-        Box::new(close(unauthorized(refusal.www_authenticate.as_deref())))
+    /// The envelope of a body, and whether it was sealed.
+    fn open(
+        &self,
+        ready: &mut Ready,
+        content_type: &str,
+        body: &[u8],
+    ) -> Result<(Vec<u8>, bool), SealedBodyError> {
+        let is_soap = content_type
+            .trim_start()
+            .get(..SOAP_MEDIA.len())
+            .is_some_and(|m| m.eq_ignore_ascii_case(SOAP_MEDIA));
+        let protected = self.channel.encrypted || self.services.offer.allow_unencrypted;
+        match &mut ready.sealer {
+            Some(sealer) if !(protected && is_soap) => {
+                sealer.unseal(content_type, body).map(|request| (request.body, true))
+            }
+            _ if !is_soap => Err(SealedBodyError::Plaintext { got: content_type.chars().take(80).collect() }),
+            _ if body.len() > self.max_envelope() => {
+                Err(SealedBodyError::TooLarge { got: body.len(), limit: self.max_envelope() })
+            }
+            _ => Ok((body.to_vec(), false)),
+        }
     }
 
     /// Answers a sealed SOAP request.
     async fn sealed(&self, content_type: &str, body: &[u8], offer: Option<&str>) -> Reply {
         let mut state = self.state.lock().await;
-        let State::Ready(ready) = &mut *state else { return unauthorized(None) };
-        let request = match ready.sealer.unseal(content_type, body) {
-            Ok(request) => request.body,
+        let State::Ready(ready) = &mut *state else { return self.unauthorized() };
+        let (request, is_sealed) = match self.open(ready, content_type, body) {
+            Ok(opened) => opened,
             Err(error) => {
                 tracing::warn!(peer = %self.peer, client = %ready.peer.caller.name, %error, "body refused");
                 *state = State::Closed;
                 let reply = match error {
-                    SealedBodyError::TooLarge { .. } => too_large(self.max_envelope),
+                    SealedBodyError::TooLarge { .. } => too_large(self.max_envelope()),
                     _ => plain(
                         StatusCode::BAD_REQUEST,
                         "the body is not sealed as it must be on this connection",
@@ -226,16 +248,17 @@ impl Connection {
         let caller = ready.peer.caller.clone();
         // The answer may take minutes; HTTP/1.1 brings no other request of this connection before it.
         drop(state);
-        let Some(Answer { status, body }) = self.hub.request(&caller, &request).await else {
+        let Some(Answer { status, body }) = self.services.hub.request(&caller, &request).await else {
             return close(plain(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping"));
         };
         let mut state = self.state.lock().await;
-        let State::Ready(ready) = &mut *state else { return close(unauthorized(None)) };
-        match ready.sealer.seal(SOAP, &body) {
-            Ok(sealed) => {
-                let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                with_challenge(soap(status, &sealed.content_type, sealed.body), offer)
-            }
+        let State::Ready(ready) = &mut *state else { return close(self.unauthorized()) };
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let Some(sealer) = ready.sealer.as_mut().filter(|_| is_sealed) else {
+            return with_challenge(soap(status, SOAP, body), offer);
+        };
+        match sealer.seal(SOAP, &body) {
+            Ok(sealed) => with_challenge(soap(status, &sealed.content_type, sealed.body), offer),
             Err(error) => {
                 tracing::error!(%error, "cannot seal an answer");
                 *state = State::Closed;
@@ -274,17 +297,6 @@ fn empty(status: StatusCode) -> Reply {
 
 fn too_large(limit: usize) -> Reply {
     plain(StatusCode::PAYLOAD_TOO_LARGE, &format!("the envelope is larger than {limit} bytes"))
-}
-
-/// 401 with this challenge, or with an offer of every scheme.
-fn unauthorized(challenge: Option<&str>) -> Reply {
-    let mut reply = empty(StatusCode::UNAUTHORIZED);
-    if challenge.is_none() {
-        for offer in challenges() {
-            reply.headers_mut().append(header::WWW_AUTHENTICATE, HeaderValue::from_static(offer));
-        }
-    }
-    with_challenge(reply, challenge)
 }
 
 fn with_challenge(mut reply: Reply, challenge: Option<&str>) -> Reply {

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::monitor::MonitorClient;
 use super::{powershell, winrs};
-use crate::config::NetworkSettings;
+use crate::config::Limits;
 use crate::ipc::IdentityId;
 
 /// Who owns a shell.
@@ -77,7 +77,7 @@ struct Back {
 }
 
 impl Hub {
-    pub fn new(settings: &NetworkSettings, monitor: MonitorClient, machine: String) -> Arc<Self> {
+    pub fn new(settings: &Limits, monitor: MonitorClient, machine: String) -> Arc<Self> {
         let mut config = Config {
             max_shells_per_owner: settings.max_shells_per_user as usize,
             max_commands_per_shell: settings.max_processes_per_shell as usize,

@@ -3,18 +3,23 @@
 pub(crate) mod bridge;
 mod connection;
 mod hub;
+mod login;
 mod monitor;
 mod powershell;
+mod tls;
 mod winrs;
 
 use std::convert::Infallible;
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hop_auth::BasicCredentials;
+use hop_auth::http::Scheme;
+use hop_kerberos::gss::BindingPolicy;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -23,22 +28,26 @@ use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::unistd::{Gid, Uid};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::NetworkSettings;
-use crate::ipc::{Numbered, Reply};
+use crate::config::Limits;
+use crate::ipc::{Numbered, Offer, Reply};
 use crate::{NETWORK_ARGUMENT, channel, sys};
 
-use self::connection::Connection;
+use self::connection::{Channel, Connection};
 use self::hub::Hub;
 use self::monitor::MonitorClient;
+use self::tls::Tls;
 
 /// The number at which the network process finds its end of the socket pair.
 pub(crate) const SOCKET: RawFd = 3;
 
+/// How long a client may take for the handshake of TLS.
+const HANDSHAKE_TIME: Duration = Duration::from_secs(20);
 /// How long a connection may stay without having authenticated.
 const AUTHENTICATION_TIME: Duration = Duration::from_secs(60);
 /// How long shells may take to close when the server stops.
@@ -79,13 +88,61 @@ fn run() -> io::Result<()> {
         for listener in start.listeners {
             listeners.push(tokio::net::TcpListener::from_std(listener)?);
         }
-        serve(listeners, monitor, start.settings, stop).await;
+        let machine = nix::unistd::gethostname().ok().and_then(|n| n.into_string().ok()).unwrap_or_default();
+        let tls = match start.offer.https > 0 || start.offer.credssp.is_some() {
+            true => {
+                Some(Tls::new(monitor.clone(), &start.offer.client_authorities).map_err(io::Error::other)?)
+            }
+            false => None,
+        };
+        let hub = Hub::new(&start.limits, monitor, machine);
+        let services = Services { hub, limits: start.limits, offer: *start.offer, tls };
+        serve(listeners, Arc::new(services), stop).await;
         Ok(())
     })
 }
 
+/// What every connection is served with.
+pub(crate) struct Services {
+    pub hub: Arc<Hub>,
+    pub limits: Limits,
+    pub offer: Offer,
+    /// For HTTPS and CredSSP.
+    pub tls: Option<Tls>,
+}
+
+impl Services {
+    /// The values of the `WWW-Authenticate` headers of a 401, one header each.
+    fn challenges(&self, encrypted: bool) -> Vec<&'static str> {
+        let offer = &self.offer;
+        let mut challenges = Vec::new();
+        if offer.negotiate && (offer.kerberos || offer.ntlm.is_some()) {
+            challenges.push(Scheme::Negotiate.as_str());
+        }
+        if offer.kerberos {
+            challenges.push(Scheme::Kerberos.as_str());
+        }
+        if offer.credssp.is_some() {
+            challenges.push(Scheme::CredSsp.as_str());
+        }
+        if offer.basic && (encrypted || offer.allow_unencrypted) {
+            challenges.push(BasicCredentials::CHALLENGE);
+        }
+        challenges
+    }
+
+    fn binding_policy(&self) -> BindingPolicy {
+        match self.offer.binding_policy {
+            0 => BindingPolicy::None,
+            1 => BindingPolicy::Relaxed,
+            _ => BindingPolicy::Strict,
+        }
+    }
+}
+
 struct Start {
-    settings: NetworkSettings,
+    limits: Limits,
+    offer: Box<Offer>,
     user: Option<(u32, u32)>,
     listeners: Vec<TcpListener>,
 }
@@ -104,9 +161,9 @@ fn wait_for_start(socket: &OwnedFd) -> io::Result<Start> {
     let (length, descriptors) = packet.ok_or_else(|| protocol("the monitor has gone"))?;
     let message = Numbered::<Reply>::decode(buffer.get(..length).unwrap_or_default());
     match message.map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))?.message {
-        Reply::Start { settings, user } => {
+        Reply::Start { limits, offer, user } => {
             let listeners = descriptors.into_iter().map(TcpListener::from).collect();
-            Ok(Start { settings, user, listeners })
+            Ok(Start { limits, offer, user, listeners })
         }
         _ => Err(protocol("expected the start message")),
     }
@@ -134,23 +191,17 @@ pub(crate) fn drop_privileges(user: Option<(u32, u32)>) -> io::Result<()> {
 }
 
 /// Serves connections until told to stop, then ends everything in good order.
-async fn serve(
-    listeners: Vec<tokio::net::TcpListener>,
-    monitor: MonitorClient,
-    settings: NetworkSettings,
-    stop: CancellationToken,
-) {
-    let machine = nix::unistd::gethostname().ok().and_then(|n| n.into_string().ok()).unwrap_or_default();
-    let hub = Hub::new(&settings, monitor, machine);
+async fn serve(listeners: Vec<tokio::net::TcpListener>, services: Arc<Services>, stop: CancellationToken) {
     let connections = TaskTracker::new();
-    let slots = Arc::new(Semaphore::new(settings.max_connections as usize));
+    let slots = Arc::new(Semaphore::new(services.limits.max_connections as usize));
     // Cancelled when all shells are closed: only then connections have nothing more to say.
     let hang_up = CancellationToken::new();
     let mut accepting = JoinSet::new();
-    for listener in listeners {
+    let first_https = listeners.len().saturating_sub(services.offer.https as usize);
+    for (index, listener) in listeners.into_iter().enumerate() {
         let server = Server {
-            hub: Arc::clone(&hub),
-            settings,
+            services: Arc::clone(&services),
+            https: index >= first_https,
             slots: Arc::clone(&slots),
             connections: connections.clone(),
             hang_up: hang_up.clone(),
@@ -159,7 +210,7 @@ async fn serve(
     }
     stop.cancelled().await;
     while accepting.join_next().await.is_some() {}
-    if tokio::time::timeout(STOP_TIME, hub.close_all()).await.is_err() {
+    if tokio::time::timeout(STOP_TIME, services.hub.close_all()).await.is_err() {
         tracing::warn!("not all shells closed in time");
     }
     hang_up.cancel();
@@ -168,8 +219,8 @@ async fn serve(
 }
 
 struct Server {
-    hub: Arc<Hub>,
-    settings: NetworkSettings,
+    services: Arc<Services>,
+    https: bool,
     slots: Arc<Semaphore>,
     connections: TaskTracker,
     hang_up: CancellationToken,
@@ -188,29 +239,53 @@ impl Server {
                 }
             };
             let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
-                tracing::warn!(%peer, limit = self.settings.max_connections, "too many connections");
+                tracing::warn!(%peer, limit = self.services.limits.max_connections, "too many connections");
                 continue;
             };
             // Answers are small and somebody waits for each. A peer that vanished must not keep its slot.
             let _ = stream.set_nodelay(true);
             let _ = setsockopt(&stream, sockopt::KeepAlive, &true);
-            let connection = Arc::new(Connection::new(
-                Arc::clone(&self.hub),
-                peer,
-                self.settings.max_envelope_size as usize,
-            ));
+            let (services, https) = (Arc::clone(&self.services), self.https);
             let hang_up = self.hang_up.clone();
             self.connections.spawn(async move {
-                serve_connection(connection, stream, hang_up).await;
+                if https {
+                    serve_https(services, stream, peer, hang_up).await;
+                } else {
+                    let connection = Connection::new(services, peer, Channel::default());
+                    serve_connection(Arc::new(connection), stream, hang_up).await;
+                }
                 drop(slot);
             });
         }
     }
 }
 
+/// The same inside TLS.
+async fn serve_https(
+    services: Arc<Services>,
+    stream: tokio::net::TcpStream,
+    peer: SocketAddr,
+    hang_up: CancellationToken,
+) {
+    let Some(tls) = &services.tls else { return };
+    let current = match tls.current().await {
+        Ok(current) => current,
+        Err(error) => return tracing::error!(%error, "no TLS"),
+    };
+    let stream = match tokio::time::timeout(HANDSHAKE_TIME, current.https.accept(stream)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return tracing::debug!(%peer, %error, "no TLS connection"),
+        Err(_) => return tracing::debug!(%peer, "no TLS connection in time"),
+    };
+    let client = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    let client = client.iter().map(|der| der.to_vec()).collect();
+    let channel = Channel { encrypted: true, bindings: current.bindings, client };
+    serve_connection(Arc::new(Connection::new(services, peer, channel)), stream, hang_up).await;
+}
+
 async fn serve_connection(
     connection: Arc<Connection>,
-    stream: tokio::net::TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     hang_up: CancellationToken,
 ) {
     let shared = Arc::clone(&connection);

@@ -6,13 +6,17 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use hop_auth::UserName;
+use hop_secret::SecretString;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::channel;
-use crate::ipc::{Accepted, IdentityId, Numbered, ProcessId, Program, Reply, Request, SessionId, Signal};
+use crate::ipc::{
+    Accepted, IdentityId, Numbered, ProcessId, Program, Reply, Request, ServerCertificate, SessionId, Signal,
+};
 
 /// The monitor, as the network process sees it. Clones share one socket.
 #[derive(Clone)]
@@ -91,16 +95,55 @@ impl MonitorClient {
         Ok(client)
     }
 
-    /// Asks for a token to be accepted.
-    pub async fn accept(
-        &self,
-        token: Vec<u8>,
-        bindings: Option<Vec<u8>>,
-        peer: String,
-    ) -> Result<Result<Accepted, Refusal>, MonitorError> {
-        match self.ask(Request::Accept { token, bindings, peer }).await?.reply {
+    /// Asks for a token, a proof, a password or a certificate to be accepted.
+    pub async fn accept(&self, request: Request) -> Result<Result<Accepted, Refusal>, MonitorError> {
+        match self.ask(request).await?.reply {
             Reply::Accepted(accepted) => Ok(Ok(*accepted)),
             Reply::Refused { reply, denied, reason } => Ok(Err(Refusal { reply, denied, reason })),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// Hands over the password that came by CredSSP.
+    pub async fn delegate(
+        &self,
+        identity: IdentityId,
+        name: UserName,
+        password: SecretString,
+    ) -> Result<Result<(), Refusal>, MonitorError> {
+        match self.ask(Request::Delegate { identity, name, password }).await?.reply {
+            Reply::Done => Ok(Ok(())),
+            Reply::Refused { reply, denied, reason } => Ok(Err(Refusal { reply, denied, reason })),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// A challenge for NTLM.
+    pub async fn challenge(&self) -> Result<[u8; 8], MonitorError> {
+        match self.ask(Request::Challenge).await?.reply {
+            Reply::Challenge(challenge) => Ok(challenge),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// The server's certificate, if it is not the known one.
+    pub async fn server_certificate(&self, known: u32) -> Result<Option<ServerCertificate>, MonitorError> {
+        match self.ask(Request::ServerCertificate { known }).await?.reply {
+            Reply::ServerCertificate(certificate) => Ok(Some(*certificate)),
+            Reply::Done => Ok(None),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// A signature with the key of the server's certificate.
+    pub async fn sign(
+        &self,
+        generation: u32,
+        scheme: u16,
+        message: Vec<u8>,
+    ) -> Result<Vec<u8>, MonitorError> {
+        match self.ask(Request::Sign { generation, scheme, message }).await?.reply {
+            Reply::Signed { signature } => Ok(signature),
             other => Err(unexpected(other)),
         }
     }
@@ -164,8 +207,11 @@ impl MonitorClient {
         let packet = Numbered { number, message: request }.encode();
         let (sender, receiver) = oneshot::channel();
         self.state().pending.insert(number, sender);
-        let sent =
-            self.shared.socket.async_io(Interest::WRITABLE, |s| channel::send(s.as_fd(), &packet, &[])).await;
+        let sent = self
+            .shared
+            .socket
+            .async_io(Interest::WRITABLE, |s| channel::send(s.as_fd(), packet.expose(), &[]))
+            .await;
         if let Err(error) = sent {
             self.state().pending.remove(&number);
             return Err(error.into());

@@ -1,6 +1,6 @@
 //! What the monitor and the ticket process say to each other.
 
-use hop_secret::SecretBytes;
+use hop_secret::{SecretBytes, SecretString};
 
 use crate::ipc::{IpcError, Reader, SessionId, Writer};
 
@@ -18,6 +18,23 @@ pub(crate) enum Order {
     Open(Box<Opening>),
     /// A session has ended: its keys and tickets are forgotten.
     Close { session: SessionId },
+    /// Somebody came without a ticket: get one.
+    Login(Box<Login>),
+}
+
+/// A user for whom tickets are wanted.
+#[derive(Debug)]
+pub(crate) struct Login {
+    /// The number for the answer.
+    pub login: u64,
+    /// Who it is: a principal, or with a password whatever users type (`DOMAIN\\user`, a user principal name).
+    pub user: String,
+    /// The user's password: the tickets are got with it. Without, the host asks in its own name (S4U2Self).
+    pub password: Option<SecretString>,
+    /// The service of this host that the evidence is for.
+    pub service: String,
+    /// The host's krb5.conf.
+    pub config: String,
 }
 
 /// A session that gets its tickets from the ticket process.
@@ -41,6 +58,20 @@ pub(crate) enum Notice {
     Opened(Box<Opened>),
     /// They cannot.
     Failed { session: SessionId, reason: String },
+    /// Tickets for a user are there.
+    LoggedIn(Box<LoggedIn>),
+    /// There are none; `wrong` where the password is.
+    LoginFailed { login: u64, wrong: bool, reason: String },
+}
+
+/// A user's tickets.
+#[derive(Debug)]
+pub(crate) struct LoggedIn {
+    pub login: u64,
+    /// A credential cache whose one entry is a ticket of the user for this host: evidence.
+    pub evidence: SecretBytes,
+    /// A credential cache with the user's ticket-granting ticket, if there was a password.
+    pub tgt: Option<SecretBytes>,
 }
 
 /// What a session needs to get tickets.
@@ -70,6 +101,10 @@ impl Order {
             Self::Close { session } => {
                 w.tag(4).u64(*session);
             }
+            Self::Login(l) => {
+                w.tag(5).u64(l.login).text(&l.user);
+                w.optional(l.password.as_ref(), |w, p| w.text(p.expose())).text(&l.service).text(&l.config);
+            }
         }
         SecretBytes::new(w.bytes)
     }
@@ -87,6 +122,13 @@ impl Order {
                 forwarded: r.optional(|r| Ok(SecretBytes::from(r.bytes("forwarded ticket", MAX_SECRET)?)))?,
             })),
             4 => Self::Close { session: r.u64()? },
+            5 => Self::Login(Box::new(Login {
+                login: r.u64()?,
+                user: r.text("user", 4096)?,
+                password: r.optional(|r| Ok(r.text("password", 4096)?.into()))?,
+                service: r.text("service", 1024)?,
+                config: r.text("configuration", MAX_SECRET)?,
+            })),
             tag => return Err(IpcError::UnknownTag { what: "order", tag }),
         };
         r.end()?;
@@ -104,6 +146,13 @@ impl Notice {
             Self::Failed { session, reason } => {
                 w.tag(2).u64(*session).text(reason);
             }
+            Self::LoggedIn(l) => {
+                w.tag(3).u64(l.login).bytes(l.evidence.expose());
+                w.optional(l.tgt.as_ref(), |w, b| w.bytes(b.expose()));
+            }
+            Self::LoginFailed { login, wrong, reason } => {
+                w.tag(4).u64(*login).flag(*wrong).text(reason);
+            }
         }
         SecretBytes::new(w.bytes)
     }
@@ -117,6 +166,12 @@ impl Notice {
                 ccache: SecretBytes::from(r.bytes("credential cache", MAX_SECRET)?),
             })),
             2 => Self::Failed { session: r.u64()?, reason: r.text("reason", 4096)? },
+            3 => Self::LoggedIn(Box::new(LoggedIn {
+                login: r.u64()?,
+                evidence: SecretBytes::from(r.bytes("credential cache", MAX_SECRET)?),
+                tgt: r.optional(|r| Ok(SecretBytes::from(r.bytes("credential cache", MAX_SECRET)?)))?,
+            })),
+            4 => Self::LoginFailed { login: r.u64()?, wrong: r.flag()?, reason: r.text("reason", 4096)? },
             tag => return Err(IpcError::UnknownTag { what: "notice", tag }),
         };
         r.end()?;
@@ -143,6 +198,13 @@ mod tests {
             Order::Keytab(secret()),
             Order::Open(Box::new(opening)),
             Order::Close { session: 9 },
+            Order::Login(Box::new(Login {
+                login: 3,
+                user: "HOP\\alice".to_owned(),
+                password: Some("pä".into()),
+                service: "HTTP/servera.hop.test@HOP.TEST".to_owned(),
+                config: "[libdefaults]".to_owned(),
+            })),
         ];
         for order in orders {
             let packet = order.encode();
@@ -152,8 +214,12 @@ mod tests {
             }
         }
         let opened = Opened { session: 1, config: "[libdefaults]".to_owned(), ccache: secret() };
-        let notices =
-            [Notice::Opened(Box::new(opened)), Notice::Failed { session: 1, reason: "no".to_owned() }];
+        let notices = [
+            Notice::Opened(Box::new(opened)),
+            Notice::Failed { session: 1, reason: "no".to_owned() },
+            Notice::LoggedIn(Box::new(LoggedIn { login: 3, evidence: secret(), tgt: Some(secret()) })),
+            Notice::LoginFailed { login: 3, wrong: true, reason: "no".to_owned() },
+        ];
         for notice in notices {
             let packet = notice.encode();
             assert_eq!(Notice::decode(packet.expose()).unwrap().encode().expose(), packet.expose());

@@ -8,6 +8,7 @@
 //! The process has the host's keys, because it logs in as the host; it has no privileges, talks to KDCs and to the
 //! sessions of this machine only, and answers nobody but the session's own user.
 
+mod login;
 mod message;
 mod peer;
 mod shim;
@@ -37,7 +38,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use message::{Notice, Opened, Opening, Order};
+pub(crate) use message::{LoggedIn, Login, Notice, Opened, Opening, Order};
 
 use self::shim::{Answer, Shim};
 use self::source::{Host, NoTicket, Source};
@@ -136,6 +137,12 @@ async fn serve(socket: OwnedFd, mut buffer: Vec<u8>) -> io::Result<()> {
                     Err(error) => Notice::Failed { session, reason: error.to_string() },
                 };
                 let _ = notices.send(notice).await;
+            }
+            Order::Login(login) => {
+                let (host, notices) = (host.clone(), notices.clone());
+                tokio::spawn(async move {
+                    let _ = notices.send(login::log_in(&host, *login).await).await;
+                });
             }
             Order::Close { session } => {
                 if let Some(over) = sessions.remove(&session) {

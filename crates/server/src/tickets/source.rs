@@ -30,12 +30,12 @@ impl Host {
         *self.keytab.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(keytab);
     }
 
-    fn keytab(&self) -> Arc<Keytab> {
+    pub fn keytab(&self) -> Arc<Keytab> {
         self.keytab.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
     /// The host's own tickets, as the account that the service principal belongs to.
-    async fn tickets(&self, kdc: &KdcClient, service: &Principal) -> Result<CredentialCache, Error> {
+    pub async fn tickets(&self, kdc: &KdcClient, service: &Principal) -> Result<CredentialCache, Error> {
         let keytab = self.keytab();
         let mut tgts = self.tgts.lock().await;
         let mut last = None;

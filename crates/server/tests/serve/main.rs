@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, clippy::print_stderr, missing_docs)]
 
 mod domain;
+mod logins;
 mod raw;
 mod security;
 mod server;
@@ -25,7 +26,7 @@ fn main() -> ExitCode {
         return hop_server::run(config).unwrap();
     }
     let filter = arguments.iter().find(|a| !a.starts_with('-'));
-    let tests = sessions::TESTS.iter().chain(raw::TESTS);
+    let tests = sessions::TESTS.iter().chain(raw::TESTS).chain(logins::TESTS);
     let mut failed = 0;
     for (name, test) in tests {
         if filter.is_some_and(|f| !name.contains(f.as_str())) {

@@ -294,3 +294,17 @@ fn unauthenticated() {
     let sealed = alice.seal(&delete);
     assert_eq!(other.post(None, &sealed.content_type, &sealed.bytes).unwrap().status, 401);
 }
+
+/// The status line and headers of the answer to a request with this `Authorization`.
+pub fn head_of_answer(server: &Server, authorization: &str) -> String {
+    let mut stream = TcpStream::connect(&server.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let request = format!(
+        "POST /wsman HTTP/1.1\r\nHost: servera.hop.test\r\nAuthorization: {authorization}\r\n\
+         Connection: close\r\nContent-Length: 0\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    String::from_utf8_lossy(&answer).into_owned()
+}

@@ -12,6 +12,7 @@ pub struct Server {
     pub child: Child,
     pub domain: Domain,
     pub address: String,
+    https: Option<String>,
     pub dir: tempfile::TempDir,
     log: PathBuf,
 }
@@ -38,18 +39,23 @@ impl Server {
         let config = dir.path().join("server.toml");
         std::fs::write(&config, text).unwrap();
         let log = dir.path().join("log");
-        let (child, address) = launch(&config, dir.path(), &log);
-        Self { child, domain, address, dir, log }
+        let (child, address, https) = launch(&config, dir.path(), &log);
+        Self { child, domain, address, https, dir, log }
     }
 
     /// Starts it again with the same configuration.
     pub fn restart(&mut self) {
-        let (child, address) = launch(&self.dir.path().join("server.toml"), self.dir.path(), &self.log);
-        (self.child, self.address) = (child, address);
+        let (child, address, https) =
+            launch(&self.dir.path().join("server.toml"), self.dir.path(), &self.log);
+        (self.child, self.address, self.https) = (child, address, https);
     }
 
     pub fn port(&self) -> u16 {
         self.address.rsplit_once(':').unwrap().1.parse().unwrap()
+    }
+
+    pub fn https_port(&self) -> u16 {
+        self.https.as_ref().unwrap().rsplit_once(':').unwrap().1.parse().unwrap()
     }
 
     /// Every credential cache that is there.
@@ -101,7 +107,7 @@ impl Drop for Server {
     }
 }
 
-fn launch(config: &Path, dir: &Path, log: &Path) -> (Child, String) {
+fn launch(config: &Path, dir: &Path, log: &Path) -> (Child, String, Option<String>) {
     let ready = dir.join("ready");
     let _ = std::fs::remove_file(&ready);
     let log = std::fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
@@ -119,7 +125,8 @@ fn launch(config: &Path, dir: &Path, log: &Path) -> (Child, String) {
     });
     let mut text = String::new();
     std::fs::File::open(ready).unwrap().read_to_string(&mut text).unwrap();
-    (child, text.lines().next().unwrap().to_owned())
+    let mut lines = text.lines().map(str::to_owned);
+    (child, lines.next().unwrap(), lines.next())
 }
 
 pub fn current_user() -> String {
