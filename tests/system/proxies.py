@@ -31,7 +31,7 @@ def certificate(host):
 
 
 serve("servera", f'listen = ["0.0.0.0:5985"]\nlisten_https = ["0.0.0.0:5986"]\n{certificate("servera")}'
-      f'keytab = "{WORK}/keytabs/servera.keytab"\n')
+      f'keytab = "{WORK}/keytabs/servera.keytab"\n[auth]\nCredSSP = true\n')
 alice = kinit("alice")
 secret = FOLDER / "password"
 secret.write_text(PASSWORD + "\n")
@@ -59,28 +59,25 @@ def direct(r):
 
 r = run(*HTTPS, script=SLOW)
 check("HTTPS without proxy", direct(r), r.all)
+AS_ALICE = ("--user", "alice@HOP.TEST", "--password-file", str(secret))
 BASIC = ("--proxy-password-file", str(secret))
 WAYS = (("tinyproxy", 8888, "", ()), ("squid", 3128, "", ()), ("squid with Basic", 3129, "alice@", BASIC),
         ("squid with Negotiate", 3130, "", ()), ("squid with Negotiate, by password", 3130, "alice@", BASIC))
-has_credssp = not run(*HTTPS, "--authentication", "credssp", "--user", "alice@HOP.TEST", "--password-file",
-                      str(secret)).says("expected CredSSP")
 for name, port, user, options in WAYS:
     to = ("--proxy", proxy(port, user), *options)
     r = run(*HTTPS, *to, script=SLOW)
     check(f"{name}: Kerberos", through(r), r.all)
     r = run(*HTTPS, *to, "--shell", "winrs", script=SLOW)
     check(f"{name}: a command shell", through(r), r.all)
-    if has_credssp:
-        r = run(*HTTPS, *to, "--authentication", "credssp", "--user", "alice@HOP.TEST", "--password-file", str(secret),
-                script=SLOW)
-        check(f"{name}: CredSSP", through(r), r.all)
-    else:
-        skip(f"{name}: CredSSP", "the server has none")
+    r = run(*HTTPS, *to, "--authentication", "credssp", *AS_ALICE, script=SLOW)
+    check(f"{name}: CredSSP", through(r), r.all)
 r = at("client", HOP, "ticket", "ls", cache=alice)
 check("a ticket for the proxy itself is kept", r.says(f"HTTP/{PROXY}@HOP.TEST"), r.all)
-r = run(*HTTPS, "--proxy", proxy(3128), "--delegate", "forward",
-        script="smbclient //serverb.hop.test/share -N --use-kerberos=required -c 'get readme.txt -'")
+SMB = "smbclient //serverb.hop.test/share -N --use-kerberos=required -c 'get readme.txt -'"
+r = run(*HTTPS, "--proxy", proxy(3128), "--delegate", "forward", script=SMB)
 check("the second hop, with a forwarded ticket that went through the proxy", "secret of serverb" in r.out, r.all)
+r = run(*HTTPS, "--proxy", proxy(3128), "--delegate", "credssp", *AS_ALICE, script=SMB)
+check("the second hop, by --delegate credssp through the proxy", "secret of serverb" in r.out, r.all)
 
 # Two pipelines of one session, by the environment.
 variables = {"HTTPS_PROXY": proxy(3128), "SSL_CERT_FILE": str(FOLDER / "ca.pem")}
@@ -123,7 +120,7 @@ r = run(*HTTPS, "--proxy", proxy(3129, "alice@"), "--proxy-password-file", str(w
 check("a wrong password for the proxy", r.code == 3 and r.says("refused the credentials (Basic)") and "not-her" not in r.all, r.all)
 r = run(*HTTPS, "--proxy", proxy(3130), cache="/nonexistent/cc", env={"KRB5CCNAME": "FILE:/nonexistent/cc"})
 check("no ticket", r.code == 3 and r.says("/nonexistent/cc"), r.all)
-r = run(*HTTPS, "--proxy", proxy(3130), "--user", "alice@HOP.TEST", "--password-file", str(secret), cache="/nonexistent/cc")
+r = run(*HTTPS, "--proxy", proxy(3130), *AS_ALICE, cache="/nonexistent/cc")
 check("the host's credentials are not the proxy's", r.code == 3 and r.says("demands authentication (Negotiate)"), r.all)
 r = run(*HTTPS, "--proxy", proxy(3130), "--proxy-authentication", "basic")
 check("only Basic may be used, only Negotiate is offered", r.code == 3 and r.says("(Negotiate)", "basic is what may be used"), r.all)
