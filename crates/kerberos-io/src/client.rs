@@ -92,6 +92,14 @@ impl KdcClient {
         &self.config
     }
 
+    /// The encryption types that configuration permits for a realm; empty if it does not say.
+    ///
+    /// # Errors
+    /// [`Error::Config`].
+    pub fn permitted_encryption_types(&self, realm: &str) -> Result<Vec<EncryptionType>, Error> {
+        Ok(self.defaults(realm)?.permitted_enctypes.unwrap_or_default())
+    }
+
     /// A service's principal on a host: in the realm that `[domain_realm]` names, else in the client's own, whose
     /// KDC may know better.
     pub fn service_principal(&self, service: &str, host: &str, client: &Principal) -> Principal {
@@ -181,7 +189,10 @@ impl KdcClient {
         server: &Principal,
     ) -> Result<Credential, Error> {
         let now = cache.kdc_time(SystemTime::now());
-        if let Some(known) = cache.find(server, now) {
+        let deprecated = names_deprecated(&self.defaults(&server.realm)?);
+        if let Some(known) =
+            cache.find(server, now).filter(|it| deprecated || !it.session_key.etype.is_deprecated())
+        {
             return Ok(known.clone());
         }
         let mut tgt = self.nearest_tgt(cache, &server.realm, now)?;
