@@ -60,7 +60,7 @@ def at(host, *command, cache=None, env=None, stdin=None, seconds=60):
     variables = dict(env or {})
     if cache:
         variables["KRB5CCNAME"] = f"FILE:{cache}"
-    full = [str(LAB / "netns.sh"), "exec", host, "env", "-u", "KRB5CCNAME",
+    full = [str(LAB / "netns.sh"), "exec", host, "env", "-u", "KRB5CCNAME", f"XDG_CACHE_HOME={hostdir(host)}/cache",
             *(f"{k}={v}" for k, v in variables.items()), *command]
     try:
         done = subprocess.run(full, stdin=subprocess.DEVNULL if stdin is None else None, input=stdin, text=True,

@@ -46,6 +46,12 @@ A = "servera.hop.test"
 r = run(A, "id -un; hostname")
 check("alice runs a command on servera as herself", r.code == 0 and r.out.split()[-2:] == ["alice", "servera"] or
       r.says("alice") and r.says("servera") and r.code == 0, r.all)
+remembered = hostdir("client") / "cache" / "hop" / "hosts.json"
+check("that servera proved itself by Kerberos is remembered", f'"{A}"' in remembered.read_text(), remembered)
+remembered.write_text("{ garbled")
+r = run(A, "id -un")
+check("a memory that is garbled does not matter, and is made anew",
+      r.code == 0 and not r.err and f'"{A}"' in remembered.read_text(), r.all)
 r = sh(A, "id -un; hostname; echo oops >&2; exit 7")
 check("WinRS: /bin/sh as alice, both streams, exit code", "alice" in r.out and "oops" in r.err and r.code != 0, r.all)
 r = sh(A, SMB, "--delegate", "forward")

@@ -3,6 +3,7 @@ use std::fmt;
 use hop_kerberos::gss;
 
 use crate::{
+    Mechanism,
     credssp::CredSspError,
     ntlm::{self, NtlmError},
 };
@@ -42,6 +43,16 @@ pub trait SecurityContext: Send + fmt::Debug {
     /// Checks the peer's MIC over a message.
     fn verify_mic(&mut self, message: &[u8], mic: &[u8]) -> Result<(), ContextError>;
 
+    /// What authenticated the two ends, where that is one mechanism alone.
+    fn mechanism(&self) -> Option<Mechanism> {
+        None
+    }
+
+    /// By how much the body of [`wrap`](Self::wrap) is longer than the plaintext.
+    fn padding(&self) -> usize {
+        0
+    }
+
     /// A mechListMIC was made (`outgoing`) or verified: NTLM starts its key stream anew ([MS-SPNG] 3.3.5.1).
     fn mech_list_mic_done(&mut self, outgoing: bool) {
         let _ = outgoing;
@@ -61,9 +72,17 @@ pub struct Wrapped {
 }
 
 impl SecurityContext for gss::Context {
+    fn mechanism(&self) -> Option<Mechanism> {
+        Some(Mechanism::Kerberos)
+    }
+
+    fn padding(&self) -> usize {
+        gss::Context::padding(self)
+    }
+
     fn wrap(&mut self, plaintext: &[u8]) -> Result<Wrapped, ContextError> {
         let (header, body) = self.wrap_detached(plaintext)?;
-        Ok(Wrapped { header, body, padding: 0 })
+        Ok(Wrapped { header, body, padding: gss::Context::padding(self) })
     }
 
     fn unwrap(&mut self, header: &[u8], body: &[u8]) -> Result<Vec<u8>, ContextError> {
@@ -84,6 +103,10 @@ impl SecurityContext for gss::Context {
 }
 
 impl SecurityContext for ntlm::Context {
+    fn mechanism(&self) -> Option<Mechanism> {
+        Some(Mechanism::Ntlm)
+    }
+
     fn wrap(&mut self, plaintext: &[u8]) -> Result<Wrapped, ContextError> {
         let (header, body) = self.seal(plaintext);
         Ok(Wrapped { header, body, padding: 0 })

@@ -1,7 +1,7 @@
 //! Sealed HTTP bodies ([MS-WSMV] 2.2.9.1): `multipart/encrypted` with one encrypted part; with CredSSP
 //! `multipart/x-multi-encrypted` with one for every 16384 bytes.
 
-use crate::{ContextError, SecurityContext, http::Scheme};
+use crate::{ContextError, Mechanism, SecurityContext, http::Scheme};
 
 /// The `protocol` of a sealed body ([MS-WSMV] 2.2.9.1.1.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -130,6 +130,11 @@ impl Sealer {
         self.limit = limit;
     }
 
+    /// What authenticated the two ends, where that is one mechanism alone.
+    pub fn mechanism(&self) -> Option<Mechanism> {
+        self.context.mechanism()
+    }
+
     /// The class that [`seal`](Self::seal) uses: the peer's last one, once it has sent a body.
     pub fn class(&self) -> BodyClass {
         self.class
@@ -183,7 +188,8 @@ impl Sealer {
         let mut content_type = String::new();
         for frame in frames {
             let chunk = self.context.unwrap(frame.header, frame.ciphertext)?;
-            if chunk.len() != frame.length {
+            // The announced length has what the mechanism added.
+            if chunk.len() != frame.length && chunk.len() + self.context.padding() != frame.length {
                 return Err(SealedBodyError::Length { announced: frame.length, got: chunk.len() });
             }
             if content.is_empty() {

@@ -21,7 +21,7 @@ use crate::{
     error::{Cause, Error},
     hosts::Target,
     kerberos::{Identity, Kerberos},
-    negotiate::Negotiation,
+    negotiate::{Negotiation, ProvedBy},
     security::{Body, Channel, Provider, Security},
 };
 
@@ -83,7 +83,12 @@ pub struct Password {
 }
 
 impl Password {
-    fn ntlm(&self, service: &str, target: &Target, channel: &Channel) -> (Vec<u8>, ntlm::ExpectChallenge) {
+    pub(crate) fn ntlm(
+        &self,
+        service: &str,
+        target: &Target,
+        channel: &Channel,
+    ) -> (Vec<u8>, ntlm::ExpectChallenge) {
         let credential = ntlm::Credential::with_password(self.name.clone(), &self.password);
         let options = ntlm::InitiatorOptions {
             target_name: Some(format!("{service}/{}", target.host_name)),
@@ -163,6 +168,8 @@ pub(crate) struct Negotiate {
     pub(crate) ntlm: Option<Password>,
     /// Why NTLM may not take Kerberos's place, where it was to.
     pub(crate) no_ntlm: Option<Refusal>,
+    /// Where to tell which it was.
+    pub(crate) proof: ProvedBy,
 }
 
 impl Provider for Negotiate {
@@ -173,7 +180,7 @@ impl Provider for Negotiate {
                     .await
                     .map_err(|error| self.explained(error))?;
             let started = client::start(self.scheme, mechanisms).map_err(|e| failed(&self.target, e))?;
-            Ok(Box::new(Negotiation::new(started, channel, None)) as Box<dyn Security>)
+            Ok(Box::new(Negotiation::new(started, channel, None).telling(&self.proof)) as Box<dyn Security>)
         })
     }
 }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use hop_auth::http::Scheme;
+use hop_auth::{Mechanism, http::Scheme};
 use hop_delegation::{
-    Mode,
+    Decision, Mode,
     credssp::{Proof, Refusal},
 };
 
@@ -14,6 +14,7 @@ use crate::{
     hosts::Target,
     http::{Http, Settings},
     kerberos::{DelegationOutcome, Identity, Kerberos},
+    negotiate::ProvedBy,
     security::Provider,
     tls::TlsSetupError,
     transport::Transport,
@@ -26,6 +27,7 @@ pub struct Connection {
     transport: Arc<dyn Transport>,
     target: Target,
     delegation: DelegationOutcome,
+    proof: ProvedBy,
 }
 
 impl Connection {
@@ -35,6 +37,9 @@ impl Connection {
     /// The policy of this machine forbids it, something that the way of authentication needs is missing, or TLS cannot
     /// be set up.
     pub fn open(target: Target, login: Login, settings: Settings) -> Result<Self, Error> {
+        if settings.proxy.is_some() && !target.https {
+            return Err(Error::ProxyNeedsHttps { host: target.alias });
+        }
         let missing = |what: &str| Error::Credentials { host: target.alias.clone(), source: what.into() };
         let tickets = |service: Option<&str>, mode| {
             login.identity.clone().map(|identity| {
@@ -46,6 +51,17 @@ impl Connection {
             })
         };
         let mode = login.delegation.or(target.delegation).unwrap_or_default();
+        // To delegate by CredSSP is to authenticate by it.
+        let authentication = match login.authentication {
+            Authentication::Negotiate if mode == Mode::CredSsp => Authentication::CredSsp,
+            Authentication::CredSsp => Authentication::CredSsp,
+            other if mode == Mode::CredSsp => {
+                return Err(missing(&format!(
+                    "delegation by CredSSP means authentication by CredSSP, not {other}"
+                )));
+            }
+            other => other,
+        };
         let password = || login.password.clone().ok_or_else(|| missing("user name and password are needed"));
         let no_identity = || missing("Kerberos needs a ticket cache, a password or a keytab");
         let needs_https = || match target.https {
@@ -59,9 +75,10 @@ impl Connection {
             if proves_name { Ok(()) } else { policy.may_use_ntlm(&target.alias, by_default) }
         };
         let mut delegation = DelegationOutcome::default();
-        let provider: Box<dyn Provider> = match login.authentication {
+        let proof = ProvedBy::default();
+        let provider: Box<dyn Provider> = match authentication {
             Authentication::Negotiate | Authentication::Kerberos | Authentication::Ntlm => {
-                let alone = login.authentication == Authentication::Ntlm;
+                let alone = authentication == Authentication::Ntlm;
                 let kerberos = tickets(None, mode).filter(|_| !alone);
                 let mut no_ntlm = None;
                 let ntlm = if alone {
@@ -69,7 +86,7 @@ impl Connection {
                     may_use_ntlm(false).map_err(forbidden)?;
                     Some(password)
                 } else {
-                    let wanted = login.allow_ntlm && login.authentication == Authentication::Negotiate;
+                    let wanted = login.allow_ntlm && authentication == Authentication::Negotiate;
                     let ntlm = login.password.clone().filter(|_| wanted);
                     no_ntlm = ntlm.as_ref().and_then(|_| may_use_ntlm(true).err());
                     ntlm.filter(|_| no_ntlm.is_none())
@@ -80,15 +97,17 @@ impl Connection {
                 if let Some(kerberos) = &kerberos {
                     delegation = kerberos.outcome();
                 }
-                let scheme = match login.authentication {
+                let scheme = match authentication {
                     Authentication::Kerberos => Scheme::Kerberos,
                     _ => Scheme::Negotiate,
                 };
-                Box::new(Negotiate { target: target.clone(), scheme, kerberos, ntlm, no_ntlm })
+                let proof = proof.clone();
+                Box::new(Negotiate { target: target.clone(), scheme, kerberos, ntlm, no_ntlm, proof })
             }
             Authentication::CredSsp => {
                 let typed = login.password.is_some();
                 policy.may_delegate(&target.alias, typed, Proof::Unknown).map_err(forbidden)?;
+                delegation = DelegationOutcome::decided(Decision::Password);
                 let kerberos = tickets(Some("WSMAN"), Mode::Never);
                 if kerberos.is_none() && !login.allow_ntlm {
                     return Err(no_identity());
@@ -122,7 +141,7 @@ impl Connection {
             }
         };
         let transport = Arc::new(Http::new(target.clone(), provider, settings));
-        Ok(Self { transport, target, delegation })
+        Ok(Self { transport, target, delegation, proof })
     }
 
     /// HTTP with Kerberos. The target's own delegation mode, if it is configured, comes before `mode`'s default.
@@ -130,20 +149,22 @@ impl Connection {
         let mode = mode.or(target.delegation).unwrap_or_default();
         let kerberos = Kerberos::new(identity, target.clone(), mode);
         let delegation = kerberos.outcome();
+        let proof = ProvedBy::default();
         let provider = Negotiate {
             target: target.clone(),
             scheme: Scheme::Negotiate,
             kerberos: Some(Arc::new(kerberos)),
             ntlm: None,
             no_ntlm: None,
+            proof: proof.clone(),
         };
         let transport = Arc::new(Http::new(target.clone(), Box::new(provider), settings));
-        Self { transport, target, delegation }
+        Self { transport, target, delegation, proof }
     }
 
     /// Any other transport.
     pub fn new(target: Target, transport: Arc<dyn Transport>) -> Self {
-        Self { transport, target, delegation: DelegationOutcome::default() }
+        Self { transport, target, delegation: DelegationOutcome::default(), proof: ProvedBy::default() }
     }
 
     /// Where it leads.
@@ -154,6 +175,11 @@ impl Connection {
     /// What was decided about delegation: known after the first request.
     pub fn delegation(&self) -> &DelegationOutcome {
         &self.delegation
+    }
+
+    /// The mechanism that proved the host's name, with `Negotiate` and `Kerberos`: known after the first request.
+    pub fn proven_by(&self) -> Option<Mechanism> {
+        self.proof.get()
     }
 
     /// The transport.

@@ -5,6 +5,8 @@ use std::{io, sync::Arc, time::Duration};
 use hop_delegation::credssp::Refusal;
 use hop_wsman::{Fault, client};
 
+use crate::proxy::ProxyError;
+
 /// An error of a layer below, whose type depends on the security in use.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
@@ -48,6 +50,25 @@ pub enum Error {
         host: String,
         /// Why.
         source: Cause,
+    },
+    /// No way through the proxy.
+    #[error("cannot reach {host} through the proxy {proxy}: {source}")]
+    Proxy {
+        /// The host.
+        host: String,
+        /// The proxy, `HOST:PORT`.
+        proxy: String,
+        /// Why.
+        source: ProxyError,
+    },
+    /// HTTP with a proxy, which WinRM refuses in these words.
+    #[error(
+        "cannot reach {host}: proxy is not supported under HTTP transport. Change the transport to HTTPS and specify \
+         valid proxy information and try again (WinRM error 2150859185)"
+    )]
+    ProxyNeedsHttps {
+        /// The host.
+        host: String,
     },
     /// The server took too long.
     #[error("{host} did not {action} within {} s", within.as_secs())]

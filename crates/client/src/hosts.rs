@@ -13,8 +13,10 @@
 //! https = true                     # HTTPS; the default port is 5986 then
 //! service = "HTTP"                 # service part of the service principal name
 //! user = "alice@HOP.TEST"
-//! delegation = "forward"           # auto, never, forward
+//! delegation = "forward"           # auto, never, constrained, forward, credssp
 //! configuration = "PowerShell.7"   # session configuration
+//! proxy = "http://proxy:3128"      # the HTTP proxy in between, for HTTPS; "none" for none
+//! no_proxy = "10.0.0.0/8,hop.test" # hosts that are reached directly
 //! ```
 
 use std::{
@@ -25,7 +27,10 @@ use std::{
 use hop_delegation::Mode;
 use serde::Deserialize;
 
-use crate::error::Error;
+use crate::{
+    error::Error,
+    proxy::{NoProxy, Proxy, ProxySetting},
+};
 
 /// WinRM's port for HTTP.
 pub const DEFAULT_PORT: u16 = 5985;
@@ -55,6 +60,10 @@ pub struct Target {
     pub delegation: Option<Mode>,
     /// Session configuration.
     pub configuration: String,
+    /// The proxy in between, if one is configured.
+    pub proxy: Option<ProxySetting>,
+    /// Hosts that are reached without proxy, if they are configured.
+    pub no_proxy: Option<NoProxy>,
 }
 
 impl Target {
@@ -75,12 +84,13 @@ impl Target {
 
     /// `HOST:PORT`, as it stands in URLs and `Host` headers.
     pub fn authority(&self) -> String {
-        if self.host_name.contains(':') {
-            format!("[{}]:{}", self.host_name, self.port)
-        } else {
-            format!("{}:{}", self.host_name, self.port)
-        }
+        authority(&self.host_name, self.port)
     }
+}
+
+/// `HOST:PORT`; addresses of IPv6 in brackets.
+pub(crate) fn authority(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 /// All entries, the most specific file first.
@@ -108,6 +118,8 @@ struct Entry {
     user: Option<String>,
     delegation: Option<String>,
     configuration: Option<String>,
+    proxy: Option<String>,
+    no_proxy: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -152,6 +164,9 @@ impl Hosts {
             if let Some(mode) = &entry.delegation {
                 mode.parse::<Mode>().map_err(|e| wrong(e.to_string()))?;
             }
+            if let Some(proxy) = &entry.proxy {
+                proxy.parse::<ProxySetting>().map_err(|e| wrong(format!("proxy: {e}")))?;
+            }
         }
         self.entries.extend(parsed.host);
         Ok(())
@@ -190,7 +205,26 @@ impl Hosts {
             delegation: text(|e| e.delegation.as_ref()).and_then(|mode| mode.parse().ok()),
             configuration: text(|e| e.configuration.as_ref())
                 .unwrap_or_else(|| DEFAULT_CONFIGURATION.to_owned()),
+            proxy: text(|e| e.proxy.as_ref()).and_then(|proxy| proxy.parse().ok()),
+            no_proxy: text(|e| e.no_proxy.as_ref()).map(|list| NoProxy::parse(&list)),
         })
+    }
+
+    /// A proxy as the target of authentication.
+    pub(crate) fn target_of_proxy(proxy: &Proxy) -> Target {
+        Target {
+            alias: proxy.to_string(),
+            host_name: proxy.host.clone(),
+            address: proxy.host.clone(),
+            port: proxy.port,
+            https: false,
+            service: "HTTP".to_owned(),
+            user: proxy.user.clone(),
+            delegation: None,
+            configuration: String::new(),
+            proxy: None,
+            no_proxy: None,
+        }
     }
 
     fn read(&mut self, path: &Path, must_exist: bool) -> Result<(), Error> {
@@ -247,7 +281,7 @@ fn matches(pattern: &str, name: &str) -> bool {
 }
 
 /// `HOST`, `HOST:PORT`, `[V6]`, `[V6]:PORT` or a bare IPv6 address.
-fn split_port(host: &str) -> Option<(&str, Option<u16>)> {
+pub(crate) fn split_port(host: &str) -> Option<(&str, Option<u16>)> {
     if let Some(rest) = host.strip_prefix('[') {
         let (address, rest) = rest.split_once(']')?;
         return match rest.strip_prefix(':') {
@@ -324,6 +358,8 @@ mod tests {
             ("[[host]]\nname = \"a\"\nport = 99999", "99999"),
             ("[[host]]\nname = \"a\"\ndelegation = \"maybe\"", "maybe"),
             ("host", "line 1"),
+            ("[[host]]\nname = \"a\"\nproxy = \"socks5://b\"", "socks5"),
+            ("[[host]]\nname = \"a\"\nproxy = \"http://a:b@c\"", "no password"),
         ] {
             let error = Hosts::default().add("hosts.toml", bad).unwrap_err().to_string();
             assert!(error.starts_with("hosts.toml: ") && error.contains(says), "{error}");

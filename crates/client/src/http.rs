@@ -1,11 +1,11 @@
-//! HTTP/1.1 with sealed bodies, or HTTPS.
+//! HTTP/1.1 with sealed bodies, or HTTPS, which may go through a proxy.
 //!
 //! One connection serves as long as only one request is under way. Another one is opened, with its own
 //! authentication, when a request must not wait for the one before: stopping a pipeline whose Receive is parked.
 //! The first request of a connection carries the token and no body, because a body can be sealed only after the
 //! server's token has come.
 
-use std::{io, sync::Mutex, time::Duration};
+use std::{sync::Mutex, time::Duration};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -19,7 +19,6 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
     sync::OnceCell,
     task::JoinHandle,
     time::timeout,
@@ -27,8 +26,10 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 
 use crate::{
+    dial::{DialError, dial},
     error::{Cause, Error},
-    hosts::Target,
+    hosts::{Target, authority},
+    proxy::{Proxy, ProxyLogin, Tunnels},
     security::{Body, Channel, Provider, Security},
     tls::{self, TlsOptions},
     transport::{Answer, Transport},
@@ -36,6 +37,8 @@ use crate::{
 
 /// Media type of an envelope.
 const SOAP: &str = "application/soap+xml;charset=UTF-8";
+
+pub(crate) const USER_AGENT: &str = concat!("secondhop/", env!("CARGO_PKG_VERSION"));
 
 /// Time limits and sizes.
 #[derive(Clone, Debug)]
@@ -52,6 +55,8 @@ pub struct Settings {
     pub max_idle: usize,
     /// For HTTPS.
     pub tls: TlsOptions,
+    /// The proxy in between, for HTTPS only, and who we are to it.
+    pub proxy: Option<(Proxy, ProxyLogin)>,
 }
 
 impl Default for Settings {
@@ -63,6 +68,7 @@ impl Default for Settings {
             max_answer: 64 << 20,
             max_idle: 4,
             tls: TlsOptions::default(),
+            proxy: None,
         }
     }
 }
@@ -76,11 +82,15 @@ pub struct Http {
     idle: Mutex<Vec<Connection>>,
     /// Made from files when the first connection needs it.
     connector: OnceCell<TlsConnector>,
+    tunnels: Option<Tunnels>,
 }
 
 impl Http {
     /// No connection is made before the first request.
     pub fn new(target: Target, provider: Box<dyn Provider>, settings: Settings) -> Self {
+        let (connect, answer) = (settings.connect, settings.network);
+        let tunnels =
+            settings.proxy.clone().map(|(proxy, login)| Tunnels::new(proxy, login, connect, answer));
         Self {
             target,
             path: "/wsman".to_owned(),
@@ -88,6 +98,7 @@ impl Http {
             settings,
             idle: Mutex::new(Vec::new()),
             connector: OnceCell::new(),
+            tunnels,
         }
     }
 
@@ -115,8 +126,10 @@ impl Http {
     }
 
     async fn connect(&self) -> Result<Connection, Error> {
-        let stream = self.dial().await?;
-        let _ = stream.set_nodelay(true);
+        let stream = match &self.tunnels {
+            None => self.dial().await?,
+            Some(tunnels) => self.tunnel(tunnels).await?,
+        };
         let (stream, channel) = self.secure(stream).await?;
         let (sender, driver) =
             http1::handshake(TokioIo::new(stream)).await.map_err(|e| self.broken(&reason(&e)))?;
@@ -138,9 +151,9 @@ impl Http {
     }
 
     /// TLS, if the target wants it.
-    async fn secure(&self, stream: TcpStream) -> Result<(Box<dyn Stream>, Channel), Error> {
+    async fn secure(&self, stream: Box<dyn Stream>) -> Result<(Box<dyn Stream>, Channel), Error> {
         if !self.target.https {
-            return Ok((Box::new(stream), Channel::default()));
+            return Ok((stream, Channel::default()));
         }
         let failed = |source: Cause| Error::Tls { host: self.target.alias.clone(), source };
         let options = self.settings.tls.clone();
@@ -158,27 +171,32 @@ impl Http {
         Ok((Box::new(stream), channel))
     }
 
-    /// Tries the addresses of the host one after the other.
-    async fn dial(&self) -> Result<TcpStream, Error> {
-        let (host, port, limit) = (&self.target.address, self.target.port, self.settings.connect);
-        let unresolved = |source| Error::NameResolution { host: host.clone(), source };
-        let addresses: Vec<_> = timeout(limit, tokio::net::lookup_host((host.as_str(), port)))
-            .await
-            .map_err(|_| self.timed_out("resolve", limit))?
-            .map_err(unresolved)?
-            .collect();
-        let mut last = unresolved(io::Error::other("the name has no address"));
-        for address in addresses {
-            last = match timeout(limit, TcpStream::connect(address)).await {
-                Ok(Ok(stream)) => return Ok(stream),
-                Ok(Err(source)) if source.kind() == io::ErrorKind::ConnectionRefused => {
-                    Error::Refused { host: self.target.alias.clone(), port }
-                }
-                Ok(Err(source)) => Error::Connect { host: self.target.alias.clone(), port, source },
-                Err(_) => self.timed_out("accept a connection", limit),
-            };
+    async fn dial(&self) -> Result<Box<dyn Stream>, Error> {
+        let (port, limit) = (self.target.port, self.settings.connect);
+        let host = self.target.alias.clone();
+        let stream = dial(&self.target.address, port, limit).await.map_err(|error| match error {
+            DialError::NameResolution(source) => {
+                Error::NameResolution { host: self.target.address.clone(), source }
+            }
+            DialError::Refused => Error::Refused { host, port },
+            DialError::Connect(source) => Error::Connect { host, port, source },
+            DialError::TimedOut(action) => self.timed_out(action, limit),
+        })?;
+        Ok(Box::new(stream))
+    }
+
+    /// Through the proxy; the proxy resolves the address.
+    async fn tunnel(&self, tunnels: &Tunnels) -> Result<Box<dyn Stream>, Error> {
+        if !self.target.https {
+            return Err(Error::ProxyNeedsHttps { host: self.target.alias.clone() });
         }
-        Err(last)
+        let stream = tunnels.open(&authority(&self.target.address, self.target.port)).await;
+        let stream = stream.map_err(|source| Error::Proxy {
+            host: self.target.alias.clone(),
+            proxy: tunnels.proxy().to_string(),
+            source,
+        })?;
+        Ok(Box::new(stream))
     }
 
     fn request(
@@ -200,10 +218,7 @@ impl Http {
         headers.insert(header::CONTENT_LENGTH, length);
         insert(headers, header::CONTENT_TYPE, content_type.unwrap_or(SOAP));
         insert(headers, header::HOST, &self.target.authority());
-        headers.insert(
-            header::USER_AGENT,
-            HeaderValue::from_static(concat!("secondhop/", env!("CARGO_PKG_VERSION"))),
-        );
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
         if let Some(Ok(mut value)) = authorization.map(HeaderValue::from_str) {
             value.set_sensitive(true);
             headers.insert(header::AUTHORIZATION, value);
@@ -238,7 +253,11 @@ impl Http {
     }
 
     fn broken(&self, reason: &str) -> Error {
-        Error::Broken { host: self.target.alias.clone(), reason: reason.to_owned() }
+        let reason = match &self.tunnels {
+            None => reason.to_owned(),
+            Some(tunnels) => format!("{reason} (it goes through the proxy {})", tunnels.proxy()),
+        };
+        Error::Broken { host: self.target.alias.clone(), reason }
     }
 
     fn unauthenticated(&self, source: Cause) -> Error {
@@ -358,7 +377,7 @@ impl Drop for Connection {
     }
 }
 
-fn insert(headers: &mut HeaderMap, name: header::HeaderName, value: &str) {
+pub(crate) fn insert(headers: &mut HeaderMap, name: header::HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(name, value);
     }
@@ -398,7 +417,7 @@ fn first_line(headers: &HeaderMap, body: &[u8]) -> String {
 }
 
 /// hyper's message with its cause, which has the errno.
-fn reason(error: &hyper::Error) -> String {
+pub(crate) fn reason(error: &hyper::Error) -> String {
     match std::error::Error::source(error) {
         Some(cause) => format!("{error}: {cause}"),
         None => error.to_string(),

@@ -135,6 +135,11 @@ pub struct Kerberos {
 pub struct DelegationOutcome(Arc<Mutex<Option<Decision>>>);
 
 impl DelegationOutcome {
+    /// One that nothing depends on any more.
+    pub(crate) fn decided(decision: Decision) -> Self {
+        Self(Arc::new(Mutex::new(Some(decision))))
+    }
+
     /// The decision; `None` before the first connection.
     pub fn get(&self) -> Option<Decision> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)

@@ -1,7 +1,9 @@
 //! The token legs of `Negotiate`, `Kerberos` and `CredSSP`, and the bodies after them.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use hop_auth::{
-    Error as AuthError, Sealer,
+    Error as AuthError, Mechanism, Sealer,
     client::{ExpectAnswer, Step},
 };
 
@@ -17,6 +19,21 @@ pub(crate) struct Negotiation {
     channel: Channel,
     /// For CredSSP alone.
     consent: Option<Consent>,
+    proof: ProvedBy,
+}
+
+/// What proved the host's name last, once something has.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ProvedBy(Arc<Mutex<Option<Mechanism>>>);
+
+impl ProvedBy {
+    pub(crate) fn get(&self) -> Option<Mechanism> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, mechanism: Option<Mechanism>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = mechanism;
+    }
 }
 
 enum State {
@@ -32,7 +49,13 @@ impl Negotiation {
         channel: Channel,
         consent: Option<Consent>,
     ) -> Self {
-        Self { state: State::Start(authorization, expect), channel, consent }
+        Self { state: State::Start(authorization, expect), channel, consent, proof: ProvedBy::default() }
+    }
+
+    /// Tells what proved the host's name.
+    pub(crate) fn telling(mut self, proof: &ProvedBy) -> Self {
+        self.proof = proof.clone();
+        self
     }
 
     fn go_on(&mut self, authorization: String, next: ExpectAnswer) -> Option<String> {
@@ -64,6 +87,7 @@ impl Security for Negotiation {
                 Ok(self.go_on(authorization, next))
             }
             Step::Established(sealer) => {
+                self.proof.set(sealer.mechanism());
                 self.state = State::Established(sealer);
                 Ok(None)
             }

@@ -14,7 +14,7 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject as _},
 };
 use sha2::{Digest as _, Sha256};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::security::Channel;
@@ -150,12 +150,12 @@ impl TlsOptions {
 }
 
 /// Makes the TLS connection and says what authentication should know of it.
-pub(crate) async fn connect(
+pub(crate) async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
     connector: &TlsConnector,
     trust: &Trust,
     host: &str,
-    stream: TcpStream,
-) -> io::Result<(TlsStream<TcpStream>, Channel)> {
+    stream: S,
+) -> io::Result<(TlsStream<S>, Channel)> {
     let name = ServerName::try_from(host.to_owned()).map_err(|e| io::Error::other(e.to_string()))?;
     let stream = connector.connect(name, stream).await?;
     let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);

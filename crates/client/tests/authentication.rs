@@ -12,7 +12,7 @@ use std::{
 
 use common::{Guard, NewGuard, TestServer, policy, quick};
 use hop_auth::{
-    BasicCredentials, Sealer, UserName,
+    BasicCredentials, Mechanism, Sealer, UserName,
     credssp::{self, tls::ServerTls},
     ntlm::{self, HashFile, NtHash, Verifier as _},
     server::{Acceptor, Offer, Step},
@@ -26,7 +26,7 @@ use hop_client::{
     tls::{ClientCertificate, TlsOptions, Trust},
     winrs::{CommandEvent, ShellOptions},
 };
-use hop_delegation::credssp::Refusal;
+use hop_delegation::{Decision, Mode, credssp::Refusal};
 use hop_kerberos::gss::{BindingPolicy, ChannelBindings};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::{
@@ -327,6 +327,45 @@ async fn credssp_asks_who_the_server_is() {
     let trusted = settings(authority.trusted());
     let error = hello(target(&server, false), allowed, trusted).await.unwrap_err();
     assert_eq!(error.refusal().map(Refusal::code), Some(2_150_859_171), "{error}");
+}
+
+#[tokio::test]
+async fn delegation_by_credssp_is_authentication_by_credssp() {
+    let authority = Authority::new();
+    let (server, seen) = token_server(&authority, false).await;
+    let said = Login { delegation: Some(Mode::CredSsp), ..login(Authentication::Negotiate, PASSWORD) };
+    let mut entry = target(&server, false);
+    entry.delegation = Some(Mode::CredSsp);
+    for (target, login) in
+        [(target(&server, false), said.clone()), (entry.clone(), login(Authentication::Negotiate, PASSWORD))]
+    {
+        let connection =
+            Connection::open(target.clone(), login.clone(), settings(authority.trusted())).unwrap();
+        assert_eq!(connection.delegation().get(), Some(Decision::Password));
+        assert_eq!(hello(target, login, settings(authority.trusted())).await.unwrap(), "hello\n");
+        let (who, left) = seen.lock().unwrap().pop().unwrap();
+        assert_eq!((who.as_str(), left.as_deref()), ("alice", Some(PASSWORD)));
+    }
+    // NTLM says of itself that it is NTLM.
+    let connection =
+        Connection::open(target(&server, false), login(Authentication::Negotiate, PASSWORD), quick())
+            .unwrap();
+    connection.open_shell(ShellOptions::default()).await.unwrap().close().await.unwrap();
+    assert_eq!(connection.proven_by(), Some(Mechanism::Ntlm));
+    seen.lock().unwrap().clear();
+    // What is said comes before the entry.
+    let nothing = Login { delegation: Some(Mode::Never), ..login(Authentication::Negotiate, PASSWORD) };
+    hello(entry, nothing, settings(authority.trusted())).await.unwrap();
+    assert!(seen.lock().unwrap().iter().all(|(_, left)| left.is_none()));
+    seen.lock().unwrap().clear();
+    for authentication in
+        [Authentication::Kerberos, Authentication::Ntlm, Authentication::Basic, Authentication::Certificate]
+    {
+        let login = Login { authentication, ..said.clone() };
+        let error = Connection::open(target(&server, false), login, quick()).unwrap_err().to_string();
+        assert!(error.contains("means authentication by CredSSP"), "{error}");
+    }
+    assert!(seen.lock().unwrap().is_empty());
 }
 
 #[tokio::test]

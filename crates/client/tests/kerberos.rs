@@ -11,7 +11,7 @@ use std::{
 
 use common::{Guard, NewGuard, TestServer, quick};
 use hop_auth::{
-    Sealer, UserName,
+    Mechanism, Sealer, UserName,
     credssp::{self, tls::ServerTls},
     server::{Acceptor, Offer, Step},
     spnego::AcceptorMechanisms,
@@ -265,9 +265,10 @@ async fn what_travels_is_decided_by_mode_host_and_account() {
         (&sensitive, "servera.hop.test", Some(Mode::Forward), nothing(Reason::TicketNotForwardable)),
     ] {
         let connection = Connection::kerberos(target(&server, host), identity.clone(), mode, quick());
-        assert_eq!(connection.delegation().get(), None);
+        assert_eq!((connection.delegation().get(), connection.proven_by()), (None, None));
         whoami(&connection).await.unwrap();
         assert_eq!(connection.delegation().get(), Some(expected), "{host} {mode:?}");
+        assert_eq!(connection.proven_by(), Some(Mechanism::Kerberos));
         let (_, delegated) = realm.accepted.lock().unwrap().pop().unwrap();
         assert_eq!(delegated.is_some(), expected == Decision::Forward, "{host} {mode:?}");
         if let Some(tgt) = delegated {

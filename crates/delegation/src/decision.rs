@@ -25,6 +25,8 @@ pub struct ClientFacts {
 pub enum Decision {
     /// Get a ticket-granting ticket with the option FORWARDED and send it along.
     Forward,
+    /// Send no ticket: the host gets the password, by CredSSP, if it proves its name.
+    Password,
     /// Send nothing.
     Nothing {
         /// Why not.
@@ -36,7 +38,7 @@ impl Decision {
     /// Why nothing travels, or `None` when something does.
     pub fn reason(self) -> Option<Reason> {
         match self {
-            Decision::Forward => None,
+            Decision::Forward | Decision::Password => None,
             Decision::Nothing { reason } => Some(reason),
         }
     }
@@ -55,6 +57,7 @@ pub fn decide(facts: ClientFacts) -> Decision {
     let reason = match (facts.mode, facts.tgt) {
         (Mode::Never, _) => Reason::ClientChoseNot,
         (Mode::Constrained, _) => Reason::ClientChoseConstrained,
+        (Mode::CredSsp, _) => return Decision::Password,
         (_, None) => Reason::NoTicketGrantingTicket,
         (_, Some(TgtFacts { forwardable: false })) => Reason::TicketNotForwardable,
         (Mode::Auto, Some(_)) if !facts.ticket_ok_as_delegate => Reason::HostNotTrusted,

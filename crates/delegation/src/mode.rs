@@ -14,11 +14,13 @@ pub enum Mode {
     Constrained,
     /// Forward although the KDC does not mark the host: the user trusts it with the own identity.
     Forward,
+    /// Hand the host the password, by CredSSP: it can be the user everywhere, for as long as the password lasts.
+    CredSsp,
 }
 
 impl Mode {
     /// Every mode, in the order that help lists them.
-    pub const ALL: [Mode; 4] = [Mode::Auto, Mode::Never, Mode::Constrained, Mode::Forward];
+    pub const ALL: [Mode; 5] = [Mode::Auto, Mode::Never, Mode::Constrained, Mode::Forward, Mode::CredSsp];
 
     /// The word on the command line and in configuration files.
     pub fn as_str(self) -> &'static str {
@@ -27,6 +29,7 @@ impl Mode {
             Mode::Never => "never",
             Mode::Constrained => "constrained",
             Mode::Forward => "forward",
+            Mode::CredSsp => "credssp",
         }
     }
 }
@@ -39,7 +42,7 @@ impl fmt::Display for Mode {
 
 /// A word that is no delegation mode.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected auto, never, constrained or forward, got {0:?}")]
+#[error("expected auto, never, constrained, forward or credssp, got {0:?}")]
 pub struct ParseModeError(String);
 
 impl FromStr for Mode {

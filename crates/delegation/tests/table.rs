@@ -37,8 +37,11 @@ fn client_table_is_complete() {
                 None,
             ],
         ),
+        (Mode::CredSsp, [None; 6]),
     ];
-    assert_eq!(table.map(|(mode, _)| mode.as_str()).len(), Mode::ALL.len());
+    let mut missing = Mode::ALL.to_vec();
+    missing.retain(|mode| table.iter().all(|(known, _)| known != mode));
+    assert_eq!(missing, []);
     for (mode, expected) in table {
         let facts = TGT.iter().flat_map(|tgt| {
             [false, true].map(|ticket_ok_as_delegate| ClientFacts { mode, tgt: *tgt, ticket_ok_as_delegate })
@@ -46,7 +49,8 @@ fn client_table_is_complete() {
         for (facts, expected) in facts.zip(expected) {
             let decision = decide(facts);
             assert_eq!(decision.reason(), expected, "{facts:?}");
-            assert_eq!(decision == Decision::Forward, expected.is_none());
+            let travels = if mode == Mode::CredSsp { Decision::Password } else { Decision::Forward };
+            assert_eq!(decision == travels, expected.is_none(), "{facts:?}");
             assert_eq!(decision.disappoints(mode), mode == Mode::Forward && expected.is_some());
         }
     }
@@ -169,7 +173,7 @@ fn reasons_survive_their_code() {
     }
     assert_eq!(
         "always".parse::<Mode>().unwrap_err().to_string(),
-        r#"expected auto, never, constrained or forward, got "always""#
+        r#"expected auto, never, constrained, forward or credssp, got "always""#
     );
 }
 

@@ -2,10 +2,13 @@
 
 use std::error::Error;
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use hop_auth::Error as AuthError;
 use hop_auth::http::Scheme;
 use hop_client::kerberos::IdentityError;
+use hop_client::memory::Memory;
+use hop_client::proxy::ProxyError;
 use hop_client::{Connection, Error as ClientError};
 use hop_delegation::credssp::{Refusal, RefusalKind};
 use hop_delegation::{Mode, Names};
@@ -78,6 +81,18 @@ pub fn disappointment(connection: &Connection, mode: Option<Mode>) -> Option<Str
     decision.reason().map(|reason| format!("your ticket was not forwarded: {}", reason.sentence(&names)))
 }
 
+/// What to say when NTLM took Kerberos's place with a host that once proved itself by Kerberos.
+pub fn lost_proof(connection: &Connection, memory: &Memory) -> Option<String> {
+    let host = &connection.target().host_name;
+    let seen = memory.notice(host, connection.proven_by()?, SystemTime::now())?;
+    let day = jiff::Timestamp::try_from(seen)
+        .map_or_else(|_| String::new(), |it| format!(" on {}", it.strftime("%F")));
+    Some(format!(
+        "{host} proved its name by Kerberos{day}; this time it was NTLM, which proves nothing: whoever answered may not \
+         be {host}. Leave out --allow-ntlm, and you will see why there is no Kerberos."
+    ))
+}
+
 fn advice(error: &(dyn Error + 'static)) -> Vec<String> {
     let mut lines = Vec::new();
     match error.downcast_ref::<ClientError>().map(ClientError::root) {
@@ -97,6 +112,11 @@ fn advice(error: &(dyn Error + 'static)) -> Vec<String> {
                  `Enable-WSManCredSSP -Role Server` on Windows (docs/credssp.md)."
             ));
         }
+        Some(ClientError::ProxyNeedsHttps { .. }) => lines.push(
+            "Say --https (the host must listen for HTTPS: docs/proxies.md), or reach the host without proxy: --proxy none."
+                .into(),
+        ),
+        Some(ClientError::Proxy { source, .. }) => lines.extend(about_proxies(source).map(Into::into)),
         Some(ClientError::Tls { .. }) if chain(error).contains("certificate") => lines.push(
             "Trust its authority with --ca FILE, or the one certificate with --pin SHA256 (`openssl x509 -fingerprint \
              -sha256` shows it)."
@@ -117,6 +137,27 @@ fn advice(error: &(dyn Error + 'static)) -> Vec<String> {
 
 fn offers_no_credssp(error: &(dyn Error + 'static)) -> bool {
     matches!(error.downcast_ref(), Some(AuthError::NotOffered { expected: Scheme::CredSsp, .. }))
+}
+
+fn about_proxies(error: &ProxyError) -> Option<&'static str> {
+    Some(match error {
+        ProxyError::NameResolution(_) | ProxyError::Refused | ProxyError::Connect(_) => {
+            "Check the proxy's address: --proxy, the host's entry, or HTTPS_PROXY; --no-proxy HOST goes without it."
+        }
+        ProxyError::Forbidden { .. } => {
+            "The proxy's administrators decide which hosts and ports it opens tunnels to; many open port 443 only."
+        }
+        ProxyError::Unresolved { .. } => {
+            "The proxy looks the name up, not this machine: use the name that the proxy knows, or say `address` in \
+             ~/.config/hop/hosts.toml."
+        }
+        ProxyError::NoCredentials { .. } => {
+            "For Negotiate get a ticket (`hop login`) and use the proxy's full name; for the others name a user: \
+             --proxy http://USER@HOST:PORT."
+        }
+        ProxyError::Unauthorized { .. } => "Check user and password; the proxy's log says why it refused.",
+        _ => return None,
+    })
 }
 
 /// The error of Kerberos among the causes.

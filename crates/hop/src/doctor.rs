@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use hop_client::http::Settings;
 use hop_client::kerberos::{Identity, Source};
+use hop_client::proxy::Proxies;
 use hop_client::runspace_pool::PoolOptions;
 use hop_client::{Connection, Hosts, RunspacePool, Target};
 use hop_delegation::{ClientFacts, Mode, Names, SessionIdentity, SessionReport, TgtFacts, decide};
@@ -19,6 +20,7 @@ use tokio::sync::watch;
 use crate::advice;
 use crate::domain::Domain;
 use crate::pipeline::{self, Script};
+use crate::run;
 use crate::ticket::{Cache, describe, service};
 
 /// Find out why a server, or a service behind it, cannot be reached as you, and what would mend it.
@@ -82,7 +84,18 @@ impl Examination {
         let hosts = Hosts::load(|name| std::env::var_os(name))?;
         let target = hosts.resolve(&arguments.host)?;
         let mode = arguments.delegate.or(target.delegation).unwrap_or_default();
-        self.reach(&target).await?;
+        if mode == Mode::CredSsp {
+            return Err(
+                "only ways by ticket can be examined, and CredSSP hands the host your password: say another \
+                        --delegate, or try `hop run --delegate credssp`"
+                    .into(),
+            );
+        }
+        let proxies = Proxies::from_environment(|name| std::env::var_os(name));
+        match proxies.choose(&target)?.map(|chosen| chosen.proxy) {
+            None => self.reach(&target.host_name, &target.address, target.port).await?,
+            Some(proxy) => self.reach(&format!("the proxy {}", proxy.host), &proxy.host, proxy.port).await?,
+        }
 
         let (environment, kdc, caches) = arguments.cache.open(&arguments.domain, None)?;
         let cache = caches.default_cache()?;
@@ -105,7 +118,9 @@ impl Examination {
 
         let source = Source::Cache(cache.name());
         let identity = Arc::new(Identity::with_kdc(kdc.clone(), environment, source));
-        let connection = Connection::kerberos(target, identity, Some(mode), Settings::default());
+        let proxy = run::proxy::unattended(&target, &identity)?;
+        let settings = Settings { proxy, ..Settings::default() };
+        let connection = Connection::kerberos(target, identity, Some(mode), settings);
         let pool = match RunspacePool::open(&connection, PoolOptions::default()).await {
             Ok(pool) => pool,
             Err(error) => {
@@ -123,20 +138,18 @@ impl Examination {
     }
 
     /// The name and the port.
-    async fn reach(&mut self, target: &Target) -> Result<(), Box<dyn Error>> {
-        let place = (target.address.as_str(), target.port);
+    async fn reach(&mut self, name: &str, address: &str, port: u16) -> Result<(), Box<dyn Error>> {
+        let place = (address, port);
         let addresses: Vec<_> = match tokio::time::timeout(PATIENCE, tokio::net::lookup_host(place)).await {
             Ok(Ok(addresses)) => addresses.collect(),
             Ok(Err(error)) => {
-                return Err(format!("{}: the name has no address: {error}", target.address).into());
+                return Err(format!("{address}: the name has no address: {error}").into());
             }
-            Err(_) => return Err(format!("{}: the name lookup takes too long", target.address).into()),
+            Err(_) => return Err(format!("{address}: the name lookup takes too long").into()),
         };
         let shown = addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         match tokio::time::timeout(PATIENCE, tokio::net::TcpStream::connect(addresses.as_slice())).await {
-            Ok(Ok(_)) => {
-                self.good(&format!("{} answers on port {} ({shown})", target.host_name, target.port))
-            }
+            Ok(Ok(_)) => self.good(&format!("{name} answers on port {port} ({shown})")),
             Ok(Err(error)) => {
                 return Err(format!(
                     "nothing answers on {shown}: {error}; is `hop serve` (or WinRM) running there, is a firewall in \

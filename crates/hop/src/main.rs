@@ -47,7 +47,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run a script or a command on other machines (Invoke-Command)
-    Run(run::Arguments),
+    Run(Box<run::Arguments>),
     /// Serve remoting on this machine (Enable-PSRemoting)
     Serve(serve::Arguments),
     /// Manage the users of this host who are in no domain
@@ -92,7 +92,7 @@ fn main() -> ExitCode {
         return code;
     }
     match Cli::parse().command {
-        Command::Run(arguments) => run::run(arguments),
+        Command::Run(arguments) => run::run(*arguments),
         Command::Serve(arguments) => serve::run(arguments),
         Command::User(command) => user::run(&command),
         Command::Login(arguments) => login::run(&arguments),

@@ -31,7 +31,7 @@ use tokio::sync::watch;
 
 use crate::pipeline::{self, Script};
 use crate::settings::Settings as PolicySettings;
-use crate::{advice, ticket};
+use crate::{advice, run, ticket};
 
 const TRANSPORT_EXCEPTION: &str = "System.Management.Automation.Remoting.PSRemotingTransportException";
 
@@ -135,7 +135,9 @@ impl Remote {
             None if login.authentication == Authentication::CredSsp => None,
             None => Some(self.own_identity()?),
         };
-        Connection::open(target, login, Settings::default()).map_err(|e| explained(&e))
+        // Who sits at the session's far end is who the proxy is to know; the credential was given for the host.
+        let proxy = run::proxy::unattended(&target, &self.own_identity()?).map_err(|e| advice::text(&*e))?;
+        Connection::open(target, login, Settings { proxy, ..Settings::default() }).map_err(|e| explained(&e))
     }
 
     fn own_identity(&self) -> Result<Arc<Identity>, String> {

@@ -3,6 +3,7 @@
 mod authentication;
 mod json;
 mod powershell;
+pub mod proxy;
 mod render;
 mod winrs;
 
@@ -13,7 +14,9 @@ use std::sync::mpsc;
 
 use clap::ValueEnum;
 use futures_util::StreamExt as _;
+use hop_client::authentication::Authentication;
 use hop_client::http::Settings;
+use hop_client::memory::Memory;
 use hop_client::runspace_pool::Program;
 use hop_client::{Connection, Hosts, Target, fan_out};
 use hop_delegation::Mode;
@@ -21,6 +24,7 @@ use tokio::sync::watch;
 
 use self::authentication::AuthenticationArguments;
 use self::powershell::Way;
+use self::proxy::ProxyArguments;
 use self::render::{Form, Piece, Renderer};
 use crate::advice;
 use crate::domain::Domain;
@@ -65,8 +69,8 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value_t = Shell::Powershell)]
     pub shell: Shell,
     /// Which of your credentials may travel on: auto (only to hosts the domain trusts for delegation), never,
-    /// constrained (none: the host reaches what the domain lets it reach for you), or forward (insist: the host can
-    /// then act as you everywhere) [default: the host's entry, then auto]
+    /// constrained (none: the host reaches what the domain lets it reach for you), forward (insist: the host can then
+    /// act as you everywhere), or credssp (the host gets your password) [default: the host's entry, then auto]
     #[arg(long, value_name = "MODE", value_parser = |s: &str| s.parse::<Mode>())]
     pub delegate: Option<Mode>,
     /// Whom to be: USER@REALM, a user principal name or DOMAIN\USER [default: the credential cache's owner]
@@ -82,6 +86,8 @@ pub struct Arguments {
     pub domain: Domain,
     #[command(flatten)]
     pub authentication: AuthenticationArguments,
+    #[command(flatten)]
+    pub proxy: ProxyArguments,
     /// How many hosts at a time
     #[arg(long, value_name = "N", default_value_t = fan_out::DEFAULT_THROTTLE)]
     pub throttle: usize,
@@ -128,6 +134,17 @@ pub fn run(arguments: Arguments) -> ExitCode {
             Err(error) => return advice::fail(2, &error),
         }
     }
+    for target in &targets {
+        let mode = arguments.delegate.or(target.delegation).unwrap_or_default();
+        if let Err(message) = arguments.authentication.way(mode) {
+            return usage(&format!("{}: {message}", target.alias));
+        }
+    }
+    // Before anything is sent: HTTP has no proxies.
+    let proxies = arguments.proxy.proxies();
+    if let Some(error) = targets.iter().find_map(|target| proxies.choose(target).err()) {
+        return advice::fail(2, &error);
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return advice::fail(1, &error),
@@ -150,11 +167,17 @@ async fn everywhere(arguments: &Arguments, script: Script, targets: Vec<Target>)
             Err(error) => return advice::fail(3, &*error),
         },
     };
+    let environment = arguments.domain.environment(arguments.user.as_deref());
+    let ways = match arguments.proxy.ways(&targets, &environment) {
+        Ok(ways) => ways,
+        Err(error) => return advice::fail(3, &*error),
+    };
     let form = match (arguments.json, arguments.clixml) {
         (true, _) => Form::Json,
         (_, true) => Form::Clixml,
         _ => Form::Text,
     };
+    let memory = Memory::load(|name| std::env::var_os(name));
     let (pieces, shown) = mpsc::channel();
     let hosts = targets.len().max(1);
     let renderer = std::thread::spawn(move || Renderer::new(form, hosts).run(&shown));
@@ -168,11 +191,13 @@ async fn everywhere(arguments: &Arguments, script: Script, targets: Vec<Target>)
     } else {
         let work = |target: Target| {
             let (login, script, stopped, pieces) = (login.clone(), &script, stopped.clone(), pieces.clone());
+            let (ways, memory) = (&ways, &memory);
             async move {
                 let Some(login) = login else { return Outcome::NotReached };
                 let host = target.alias.clone();
                 let mode = arguments.delegate;
-                let settings = Settings { tls: arguments.authentication.tls(), ..Settings::default() };
+                let tls = arguments.authentication.tls();
+                let settings = Settings { tls, proxy: ways.of(&target), ..Settings::default() };
                 let connection = match Connection::open(target, login, settings) {
                     Ok(connection) => connection,
                     Err(error) => {
@@ -181,19 +206,27 @@ async fn everywhere(arguments: &Arguments, script: Script, targets: Vec<Target>)
                         return Outcome::NotReached;
                     }
                 };
-                match arguments.shell {
+                let outcome = match arguments.shell {
                     Shell::Winrs => winrs::run(&connection, &script.text, many.then_some(&host)).await,
                     Shell::Powershell => {
                         let way = Way::Http(&connection);
                         powershell::run(way, &host, script, mode, stopped, &pieces).await
                     }
+                };
+                let by_choice = arguments.authentication.authentication == Some(Authentication::Ntlm);
+                if let Some(text) = advice::lost_proof(&connection, memory).filter(|_| !by_choice) {
+                    let _ = pieces.send(Piece::Note { host, text });
                 }
+                outcome
             }
         };
         fan_out::fan_out(targets, arguments.throttle, work).collect().await
     };
     interrupts.abort();
     drop(pieces);
+    if let Err(error) = memory.save() {
+        tracing::debug!(%error, "cannot remember hosts");
+    }
     // Everything must be shown before the program ends.
     let _ = tokio::task::spawn_blocking(move || renderer.join()).await;
     if *stopped.borrow() { ExitCode::from(130) } else { exit_code(&outcomes) }

@@ -92,6 +92,14 @@ impl KdcClient {
         &self.config
     }
 
+    /// The encryption types that configuration permits for a realm; empty if it does not say.
+    ///
+    /// # Errors
+    /// [`Error::Config`].
+    pub fn permitted_encryption_types(&self, realm: &str) -> Result<Vec<EncryptionType>, Error> {
+        Ok(self.defaults(realm)?.permitted_enctypes.unwrap_or_default())
+    }
+
     /// A service's principal on a host: in the realm that `[domain_realm]` names, else in the client's own, whose
     /// KDC may know better.
     pub fn service_principal(&self, service: &str, host: &str, client: &Principal) -> Principal {
@@ -181,7 +189,10 @@ impl KdcClient {
         server: &Principal,
     ) -> Result<Credential, Error> {
         let now = cache.kdc_time(SystemTime::now());
-        if let Some(known) = cache.find(server, now) {
+        let deprecated = names_deprecated(&self.defaults(&server.realm)?);
+        if let Some(known) =
+            cache.find(server, now).filter(|it| deprecated || !it.session_key.etype.is_deprecated())
+        {
             return Ok(known.clone());
         }
         let mut tgt = self.nearest_tgt(cache, &server.realm, now)?;
@@ -315,6 +326,7 @@ impl KdcClient {
         let defaults = self.defaults(realm_of(tgt))?;
         options.clock_skew = defaults.clock_skew;
         options.encryption_types = usable(&defaults, defaults.default_tgs_enctypes.as_ref());
+        options.deprecated_keys = names_deprecated(&defaults);
         let mut offset = cache.kdc_offset;
         let mut told_by_kdc = false;
         loop {
@@ -363,6 +375,15 @@ fn usable(defaults: &LibDefaults, wanted: Option<&Vec<EncryptionType>>) -> Vec<E
     let mut types = wanted.or(permitted).cloned().unwrap_or_else(|| DEFAULT_ENCRYPTION_TYPES.to_vec());
     types.retain(|etype| etype.is_supported() && permitted.is_none_or(|list| list.contains(etype)));
     types
+}
+
+/// Whether configuration asks for a deprecated encryption type anywhere.
+fn names_deprecated(defaults: &LibDefaults) -> bool {
+    [&defaults.permitted_enctypes, &defaults.default_tkt_enctypes, &defaults.default_tgs_enctypes]
+        .into_iter()
+        .flatten()
+        .flatten()
+        .any(|etype| etype.is_deprecated())
 }
 
 /// A client's newest keys.

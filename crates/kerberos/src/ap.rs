@@ -11,8 +11,8 @@ use crate::crypto::{KeyUsage, SealKeys};
 use crate::keytab::Keytab;
 use crate::replay::{ReplayCache, ReplayId};
 use crate::{
-    ApOptions, AuthorizationData, Credential, EncTicketPart, EncryptedData, EncryptionKey, Error, Principal,
-    Ticket,
+    ApOptions, AuthorizationData, Credential, EncTicketPart, EncryptedData, EncryptionKey, EncryptionType,
+    Error, Principal, Ticket,
 };
 
 /// How far clocks may be apart unless configured otherwise (RFC 4120 8.2).
@@ -26,6 +26,11 @@ pub trait ServiceKeys {
     /// [`Error::NoKey`] or [`Error::WrongServer`] if there is no key for it, [`Error::Integrity`] if the key there
     /// is does not fit.
     fn decrypt_ticket(&mut self, ticket: &Ticket) -> Result<EncTicketPart, Error>;
+
+    /// Whether clients may come with session keys of a type. Deprecated ones must be allowed.
+    fn permits(&self, etype: EncryptionType) -> bool {
+        !etype.is_deprecated()
+    }
 }
 
 /// The keys of a keytab, derived once.
@@ -35,6 +40,8 @@ pub trait ServiceKeys {
 /// [`AcceptorOptions`](crate::gss::AcceptorOptions) to say.
 pub struct KeytabKeys {
     entries: Vec<KeytabKey>,
+    /// Deprecated types that may be used all the same.
+    deprecated: Vec<EncryptionType>,
 }
 
 struct KeytabKey {
@@ -45,13 +52,23 @@ struct KeytabKey {
 }
 
 impl KeytabKeys {
-    /// Takes the keys whose encryption types are supported.
+    /// Takes the keys whose encryption types are supported and not deprecated.
     pub fn new(keytab: &Keytab) -> Self {
+        Self::permitting(keytab, &[])
+    }
+
+    /// Takes also the keys of deprecated types that a list of permitted ones has (`permitted_enctypes`).
+    pub fn permitting(keytab: &Keytab, permitted: &[EncryptionType]) -> Self {
+        let deprecated: Vec<EncryptionType> =
+            permitted.iter().copied().filter(|etype| etype.is_deprecated()).collect();
         let entry = |e: &crate::keytab::KeytabEntry| {
+            if e.key.etype.is_deprecated() && !deprecated.contains(&e.key.etype) {
+                return None;
+            }
             let seal = e.key.seal_keys(KeyUsage::TICKET).ok()?;
             Some(KeytabKey { principal: e.principal.clone(), kvno: e.kvno, key: e.key.clone(), seal })
         };
-        Self { entries: keytab.entries.iter().filter_map(entry).collect() }
+        Self { entries: keytab.entries.iter().filter_map(entry).collect(), deprecated }
     }
 
     /// True if no key can be used.
@@ -61,6 +78,10 @@ impl KeytabKeys {
 }
 
 impl ServiceKeys for KeytabKeys {
+    fn permits(&self, etype: EncryptionType) -> bool {
+        !etype.is_deprecated() || self.deprecated.contains(&etype)
+    }
+
     fn decrypt_ticket(&mut self, ticket: &Ticket) -> Result<EncTicketPart, Error> {
         let (etype, kvno) = (ticket.enc_part.etype, ticket.enc_part.kvno);
         let mut candidates: Vec<&KeytabKey> = self.entries.iter().filter(|e| e.key.etype == etype).collect();
@@ -239,7 +260,13 @@ impl ApRequest {
             });
         }
         let ticket_part = keys.decrypt_ticket(&self.ticket)?;
+        let permitted = |key: &EncryptionKey| match keys.permits(key.etype) {
+            true => Ok(()),
+            false => Err(Error::UnsupportedEncryptionType(key.etype)),
+        };
+        permitted(&ticket_part.session_key)?;
         let authenticator = self.open(&ticket_part.session_key, usage)?;
+        authenticator.subkey.iter().try_for_each(permitted)?;
         if authenticator.client != ticket_part.client {
             return Err(Error::ClientMismatch {
                 authenticator: authenticator.client,

@@ -1,12 +1,10 @@
 //! What requests in another's name carry ([MS-SFU] 2.2), for client and KDC alike.
 
-use hmac::{Hmac, KeyInit, Mac as _};
-use md5::{Digest, Md5};
 use rasn::prelude::*;
 use subtle::ConstantTimeEq;
 
 use crate::asn1::{self, KerberosFlags, KerberosString, PaData, PrincipalName, decode, encode, pa};
-use crate::crypto::KeyUsage;
+use crate::crypto::{KeyUsage, rc4};
 use crate::{EncryptionKey, Error, Principal};
 
 /// KERB_CHECKSUM_HMAC_MD5 ([MS-SFU] 2.2.1; RFC 4757 4), whatever the type of the key.
@@ -205,18 +203,7 @@ fn padata(padata_type: i32, value: Vec<u8>) -> Result<PaData, Error> {
     Ok(PaData { padata_type, padata_value: value.into() })
 }
 
-/// RFC 4757 4: HMAC-MD5 with a key for signatures, over the MD5 of usage and data.
+/// RFC 4757 4, with a key of any type.
 pub(crate) fn hmac_md5(key: &EncryptionKey, usage: u32, parts: &[&[u8]]) -> Result<[u8; 16], Error> {
-    let mac = |key: &[u8]| {
-        Hmac::<Md5>::new_from_slice(key).map_err(|_| Error::Usage("hmac key of impossible length"))
-    };
-    let mut signing = mac(key.value.expose())?;
-    signing.update(b"signaturekey\0");
-    let signing = zeroize::Zeroizing::new(<[u8; 16]>::from(signing.finalize().into_bytes()));
-    let mut hash = Md5::new();
-    hash.update(usage.to_le_bytes());
-    parts.iter().for_each(|part| hash.update(part));
-    let mut outer = mac(signing.as_slice())?;
-    outer.update(&hash.finalize());
-    Ok(outer.finalize().into_bytes().into())
+    rc4::sign(&*rc4::signing_key(key)?, usage, parts)
 }

@@ -77,7 +77,10 @@ def operate(context, kind, data):
     if kind == b"o":
         length = struct.unpack(">I", data[:4])[0]
         header, body = data[4 : 4 + length], data[4 + length :]
-        iov = IOV((IOVBufferType.header, False, header), body, IOVBufferType.data, std_layout=False)
+        # Tokens of RC4 are framed, and have a byte of padding.
+        end = len(body) - (1 if header[:1] == b"\x60" else 0)
+        padding = (IOVBufferType.padding, False, body[end:])
+        iov = IOV((IOVBufferType.header, False, header), body[:end], padding, std_layout=False)
         unwrap_iov(context, iov)
         return iov[1].value
     raise ValueError(kind)

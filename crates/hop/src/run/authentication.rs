@@ -8,6 +8,7 @@ use hop_client::{
     kerberos::{Identity, Source},
     tls::{ClientCertificate, TlsOptions, Trust},
 };
+use hop_delegation::Mode;
 
 use super::Arguments;
 use crate::password;
@@ -16,8 +17,9 @@ use crate::password;
 #[derive(Debug, clap::Args)]
 pub struct AuthenticationArguments {
     /// How to authenticate: negotiate, kerberos, ntlm, credssp (hands the host your password), basic, certificate
-    #[arg(long, value_name = "WAY", default_value_t, value_parser = |s: &str| s.parse::<Authentication>())]
-    pub authentication: Authentication,
+    /// [default: negotiate; with --delegate credssp: credssp]
+    #[arg(long, value_name = "WAY", value_parser = |s: &str| s.parse::<Authentication>())]
+    pub authentication: Option<Authentication>,
     /// With negotiate and credssp: NTLM may take Kerberos's place where there is no ticket. It does not prove who the
     /// host is: `hop trust` says which hosts it may speak to all the same, `hop credssp` which may have your password
     #[arg(long)]
@@ -47,6 +49,21 @@ fn pin(text: &str) -> Result<Trust, String> {
 }
 
 impl AuthenticationArguments {
+    /// The way of authentication, as far as delegation leaves a choice.
+    ///
+    /// # Errors
+    /// Delegation by CredSSP, and another way of authentication.
+    pub fn way(&self, delegate: Mode) -> Result<Authentication, String> {
+        match self.authentication {
+            None if delegate == Mode::CredSsp => Ok(Authentication::CredSsp),
+            Some(way) if delegate == Mode::CredSsp && way != Authentication::CredSsp => Err(format!(
+                "delegation by credssp means authentication by credssp, not {way}: leave --authentication out, or say \
+                 --delegate auto"
+            )),
+            way => Ok(way.unwrap_or_default()),
+        }
+    }
+
     /// Whom to trust, and the own certificate.
     pub fn tls(&self) -> TlsOptions {
         let trust = match (&self.ca, &self.pin) {
@@ -66,8 +83,7 @@ impl AuthenticationArguments {
 /// What the options name. A password is proved to the KDC here, before any host is contacted, unless NTLM will do.
 pub async fn of(arguments: &Arguments) -> Result<Login, Box<dyn Error>> {
     let options = &arguments.authentication;
-    let authentication = options.authentication;
-    let policy = policy(options)?;
+    let authentication = options.way(arguments.delegate.unwrap_or_default())?;
     let password = match (&arguments.user, authentication) {
         (_, Authentication::Certificate) => None,
         (Some(user), _) if arguments.keytab.is_none() => Some(Password {
@@ -84,18 +100,22 @@ pub async fn of(arguments: &Arguments) -> Result<Login, Box<dyn Error>> {
     Ok(Login {
         authentication,
         identity,
+        policy: policy(options, authentication, password.is_some())?,
         password,
         allow_ntlm: options.allow_ntlm,
-        policy,
         delegation: arguments.delegate,
     })
 }
 
-/// The policy that guards the password, where one could go or NTLM speak.
-fn policy(options: &AuthenticationArguments) -> Result<PasswordPolicy, hop_policy::Error> {
-    match options.authentication {
+/// The policy that guards the password, where one could go or NTLM speak: a host's entry may ask for CredSSP.
+fn policy(
+    options: &AuthenticationArguments,
+    authentication: Authentication,
+    password: bool,
+) -> Result<PasswordPolicy, hop_policy::Error> {
+    match authentication {
         Authentication::CredSsp | Authentication::Ntlm => PasswordPolicy::of_this_machine(),
-        Authentication::Negotiate if options.allow_ntlm => PasswordPolicy::of_this_machine(),
+        Authentication::Negotiate if options.allow_ntlm || password => PasswordPolicy::of_this_machine(),
         _ => Ok(PasswordPolicy::default()),
     }
 }
@@ -169,8 +189,17 @@ mod tests {
 
     #[test]
     fn ways() {
-        assert_eq!(parse(&[]).unwrap().authentication, Authentication::Negotiate);
+        assert_eq!(parse(&[]).unwrap().way(Mode::Auto), Ok(Authentication::Negotiate));
+        assert_eq!(parse(&[]).unwrap().way(Mode::CredSsp), Ok(Authentication::CredSsp));
+        for way in ["negotiate", "kerberos", "ntlm", "basic", "certificate"] {
+            let said = parse(&["--authentication", way]).unwrap();
+            assert!(said.way(Mode::Forward).is_ok_and(|known| known.to_string() == way));
+            assert!(
+                said.way(Mode::CredSsp)
+                    .is_err_and(|error| error.contains(way) && error.contains("--delegate auto"))
+            );
+        }
         let credssp = parse(&["--authentication", "CredSSP", "--allow-ntlm"]).unwrap();
-        assert_eq!((credssp.authentication, credssp.allow_ntlm), (Authentication::CredSsp, true));
+        assert_eq!((credssp.way(Mode::CredSsp), credssp.allow_ntlm), (Ok(Authentication::CredSsp), true));
     }
 }

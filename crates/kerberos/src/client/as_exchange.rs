@@ -323,6 +323,7 @@ impl AsExchange {
         let server = self.server();
         let credential =
             reply.credential(plain.expose(), &Expected { nonce: self.nonce, client: Some(&client) }, now)?;
+        reply::check_session_key(&credential, &self.usable_types())?;
         let both_tgs = server.is_krbtgt() && credential.server.is_krbtgt();
         if credential.server != server && !(canonical && both_tgs) {
             return Err(Error::ReplyMismatch(format!("a ticket for {}, not {server}", credential.server)));

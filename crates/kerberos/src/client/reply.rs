@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use crate::asn1::{self, decode};
-use crate::{Credential, EncryptedData, Error, KdcError, Principal, Ticket, TicketFlags};
+use crate::{Credential, EncryptedData, EncryptionType, Error, KdcError, Principal, Ticket, TicketFlags};
 
 /// A KDC-REP whose sealed part is still closed.
 pub(super) struct Reply {
@@ -42,6 +42,15 @@ pub(super) fn parse(bytes: &[u8], msg_type: i32) -> Result<Result<Reply, KdcErro
         ticket_der,
         enc_part: EncryptedData::from_asn1(&body.enc_part),
     }))
+}
+
+/// A KDC may give session keys of another type than asked for, but no deprecated one that nobody asked for.
+pub(super) fn check_session_key(credential: &Credential, asked_for: &[EncryptionType]) -> Result<(), Error> {
+    let etype = credential.session_key.etype;
+    match etype.is_deprecated() && !asked_for.contains(&etype) {
+        true => Err(Error::UnsupportedEncryptionType(etype)),
+        false => Ok(()),
+    }
 }
 
 impl Reply {

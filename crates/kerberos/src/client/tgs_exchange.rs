@@ -28,6 +28,8 @@ pub struct TgsOptions {
     pub renew_till: Option<SystemTime>,
     /// The encryption types the client takes for the session key, best first.
     pub encryption_types: Vec<EncryptionType>,
+    /// The ticket-granting ticket may have a session key of a deprecated type that is not asked for.
+    pub deprecated_keys: bool,
     /// Addresses a forwarded ticket shall be bound to; empty means none.
     pub addresses: Vec<HostAddress>,
     /// Further tickets in DER, as user-to-user and S4U2Proxy need them.
@@ -62,6 +64,7 @@ impl TgsOptions {
             end_time: None,
             renew_till: None,
             encryption_types: DEFAULT_ENCRYPTION_TYPES.to_vec(),
+            deprecated_keys: false,
             addresses: Vec::new(),
             additional_tickets: Vec::new(),
             own_keys: Vec::new(),
@@ -141,6 +144,9 @@ impl TgsExchange {
         if tgt.end_time <= now {
             return Err(Error::TicketExpired { end_time: tgt.end_time });
         }
+        if !options.deprecated_keys {
+            reply::check_session_key(tgt, &options.encryption_types)?;
+        }
         let nonce = nonce(rng);
         let subkey = EncryptionKey::random(tgt.session_key.etype, rng)?;
         let body = body(tgt, &options, realm, nonce)?;
@@ -210,7 +216,9 @@ impl TgsExchange {
             _ => None,
         };
         let expected = Expected { nonce: self.nonce, client: None };
-        let outcome = self.classify(reply.credential(plain.expose(), &expected, now)?)?;
+        let credential = reply.credential(plain.expose(), &expected, now)?;
+        reply::check_session_key(&credential, &self.options.encryption_types)?;
+        let outcome = self.classify(credential)?;
         self.check_client(&outcome, proven.as_ref())?;
         Ok(outcome)
     }

@@ -8,7 +8,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::cts::Aes;
 use super::nfold::n_fold_16;
-use super::{EncryptionKey, EncryptionType, KeyUsage};
+use super::{EncryptionKey, EncryptionType, KeyUsage, rc4};
 use crate::Error;
 
 /// The most iterations accepted from a KDC; MIT's limit. One more than enough to keep a processor busy.
@@ -78,6 +78,9 @@ pub(super) fn string_to_key(
     salt: &[u8],
     params: Option<&[u8]>,
 ) -> Result<EncryptionKey, Error> {
+    if etype == EncryptionType::Rc4Hmac {
+        return Ok(EncryptionKey { etype, value: rc4::string_to_key(password)? });
+    }
     let length = etype.key_length().ok_or(Error::UnsupportedEncryptionType(etype))?;
     let default = match etype {
         EncryptionType::Aes128CtsHmacSha1 | EncryptionType::Aes256CtsHmacSha1 => 4096,
@@ -127,6 +130,7 @@ pub(super) fn prf(key: &EncryptionKey, input: &[u8]) -> Result<SecretBytes, Erro
         EncryptionType::Aes128CtsHmacSha256 => {
             kdf_hmac_sha2(key.etype, key.value.expose(), b"prf", input, 32)
         }
+        EncryptionType::Rc4Hmac => rc4::prf(key, input),
         _ => kdf_hmac_sha2(key.etype, key.value.expose(), b"prf", input, 48),
     }
 }

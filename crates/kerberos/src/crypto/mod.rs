@@ -1,8 +1,9 @@
-//! Encryption types, keys and checksums: RFC 3961, RFC 3962, RFC 8009.
+//! Encryption types, keys and checksums: RFC 3961, RFC 3962, RFC 8009; RFC 4757 where it is asked for.
 
 mod cts;
 mod derive;
 mod nfold;
+pub(crate) mod rc4;
 #[cfg(test)]
 mod tests;
 mod usage;
@@ -30,6 +31,8 @@ pub enum EncryptionType {
     Aes128CtsHmacSha256,
     /// aes256-cts-hmac-sha384-192 (20), RFC 8009.
     Aes256CtsHmacSha384,
+    /// arcfour-hmac (23), RFC 4757. Broken: to be used only where configuration names it.
+    Rc4Hmac,
     /// Any other number. Keys and tickets of such types can be carried, not used.
     Other(i32),
 }
@@ -42,6 +45,7 @@ impl EncryptionType {
             18 => Self::Aes256CtsHmacSha1,
             19 => Self::Aes128CtsHmacSha256,
             20 => Self::Aes256CtsHmacSha384,
+            23 => Self::Rc4Hmac,
             other => Self::Other(other),
         }
     }
@@ -53,6 +57,7 @@ impl EncryptionType {
             Self::Aes256CtsHmacSha1 => 18,
             Self::Aes128CtsHmacSha256 => 19,
             Self::Aes256CtsHmacSha384 => 20,
+            Self::Rc4Hmac => 23,
             Self::Other(number) => number,
         }
     }
@@ -82,7 +87,7 @@ impl EncryptionType {
             "aes256-cts-hmac-sha1-96" | "aes256-cts" | "aes256-sha1" => Self::Aes256CtsHmacSha1,
             "aes128-cts-hmac-sha256-128" | "aes128-sha2" => Self::Aes128CtsHmacSha256,
             "aes256-cts-hmac-sha384-192" | "aes256-sha2" => Self::Aes256CtsHmacSha384,
-            "arcfour-hmac" | "rc4-hmac" | "arcfour-hmac-md5" => Self::Other(23),
+            "arcfour-hmac" | "rc4-hmac" | "arcfour-hmac-md5" => Self::Rc4Hmac,
             "des3-cbc-sha1" | "des3-hmac-sha1" | "des3-cbc-sha1-kd" => Self::Other(16),
             "camellia128-cts-cmac" | "camellia128-cts" => Self::Other(25),
             "camellia256-cts-cmac" | "camellia256-cts" => Self::Other(26),
@@ -93,7 +98,7 @@ impl EncryptionType {
     /// The length of a key in bytes, if the type can be used.
     pub fn key_length(self) -> Option<usize> {
         match self {
-            Self::Aes128CtsHmacSha1 | Self::Aes128CtsHmacSha256 => Some(16),
+            Self::Aes128CtsHmacSha1 | Self::Aes128CtsHmacSha256 | Self::Rc4Hmac => Some(16),
             Self::Aes256CtsHmacSha1 | Self::Aes256CtsHmacSha384 => Some(32),
             Self::Other(_) => None,
         }
@@ -106,8 +111,14 @@ impl EncryptionType {
             Self::Aes256CtsHmacSha1 => Some(16),
             Self::Aes128CtsHmacSha256 => Some(19),
             Self::Aes256CtsHmacSha384 => Some(20),
+            Self::Rc4Hmac => Some(-138),
             Self::Other(_) => None,
         }
+    }
+
+    /// True if keys of this type are to be used only where configuration names it.
+    pub fn is_deprecated(self) -> bool {
+        self == Self::Rc4Hmac
     }
 
     /// True if keys of this type can be used, not just carried.

@@ -1,16 +1,17 @@
-//! Keys derived for one use (RFC 3961 3, RFC 8009 3): what does the work, ready for many messages.
+//! Keys derived for one use (RFC 3961 3, RFC 8009 3, RFC 4757 5): what does the work, ready for many messages.
 
 use hmac::{Hmac, KeyInit, Mac as _};
 use rand_core::CryptoRng;
 use sha1::Sha1;
 use sha2::{Sha256, Sha384};
 use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
 
 use super::cts::Aes;
-use super::{EncryptionKey, EncryptionType, KeyUsage, derive};
+use super::{EncryptionKey, EncryptionType, KeyUsage, derive, rc4};
 use crate::Error;
 
-/// The length of the confounder before every plaintext, in bytes: one AES block in all four types.
+/// The length of the confounder before every plaintext, in bytes, with AES: one block.
 pub(crate) const CONFOUNDER: usize = 16;
 
 /// A keyed hash, ready to take data.
@@ -19,6 +20,8 @@ enum Mac {
     Sha1(Hmac<Sha1>),
     Sha256(Hmac<Sha256>),
     Sha384(Hmac<Sha384>),
+    /// The signing key and the usage of RFC 4757.
+    Rc4(Zeroizing<[u8; 16]>, u32),
 }
 
 impl Mac {
@@ -30,7 +33,9 @@ impl Mac {
             }
             EncryptionType::Aes128CtsHmacSha256 => Self::Sha256(Hmac::new_from_slice(key).map_err(wrong)?),
             EncryptionType::Aes256CtsHmacSha384 => Self::Sha384(Hmac::new_from_slice(key).map_err(wrong)?),
-            EncryptionType::Other(_) => return Err(Error::UnsupportedEncryptionType(etype)),
+            EncryptionType::Rc4Hmac | EncryptionType::Other(_) => {
+                return Err(Error::UnsupportedEncryptionType(etype));
+            }
         })
     }
 
@@ -54,6 +59,10 @@ impl Mac {
                 parts.iter().for_each(|p| mac.update(p));
                 take(&mac.finalize().into_bytes(), 24);
             }
+            Self::Rc4(key, usage) => {
+                // INVARIANT: HMAC takes keys of every length, so that nothing can fail.
+                take(&rc4::sign(&*key, usage, parts).unwrap_or_default(), 16);
+            }
         }
         tag
     }
@@ -75,19 +84,33 @@ impl Tag {
 #[derive(Clone)]
 pub struct SealKeys {
     etype: EncryptionType,
-    aes: Aes,
-    mac: Mac,
+    keys: Keys,
+}
+
+#[derive(Clone)]
+#[expect(clippy::large_enum_variant, reason = "RC4 is the exception, and who keeps keys boxes them")]
+enum Keys {
+    Aes(Aes, Mac),
+    Rc4(Zeroizing<[u8; 16]>),
 }
 
 impl SealKeys {
     pub(super) fn new(key: &EncryptionKey, usage: KeyUsage) -> Result<Self, Error> {
+        if key.etype == EncryptionType::Rc4Hmac {
+            return Ok(Self { etype: key.etype, keys: Keys::Rc4(rc4::usage_key(key, usage)?) });
+        }
         let encryption = derive::usage_key(key, usage, 0xAA)?;
         let integrity = derive::usage_key(key, usage, 0x55)?;
-        Ok(Self {
-            etype: key.etype,
-            aes: Aes::new(encryption.expose())?,
-            mac: Mac::new(key.etype, integrity.expose())?,
-        })
+        let (aes, mac) = (Aes::new(encryption.expose())?, Mac::new(key.etype, integrity.expose())?);
+        Ok(Self { etype: key.etype, keys: Keys::Aes(aes, mac) })
+    }
+
+    /// RC4 has no messages with the checksum at the end; its GSS-API tokens are of another kind.
+    fn aes(&self) -> Result<(&Aes, &Mac), Error> {
+        match &self.keys {
+            Keys::Aes(aes, mac) => Ok((aes, mac)),
+            Keys::Rc4(_) => Err(Error::UnsupportedEncryptionType(self.etype)),
+        }
     }
 
     /// The length of the hash at the end of a ciphertext, in bytes.
@@ -97,7 +120,10 @@ impl SealKeys {
 
     /// By how much a ciphertext is longer than its plaintext, in bytes.
     pub fn overhead(&self) -> usize {
-        CONFOUNDER + self.tag_length()
+        match self.keys {
+            Keys::Aes(..) => CONFOUNDER + self.tag_length(),
+            Keys::Rc4(_) => rc4::OVERHEAD,
+        }
     }
 
     fn hashes_ciphertext(&self) -> bool {
@@ -106,13 +132,14 @@ impl SealKeys {
 
     /// Seals `buffer[start..]`, which begins with the confounder, in place and appends the hash.
     pub(crate) fn seal_from(&self, buffer: &mut Vec<u8>, start: usize) -> Result<(), Error> {
+        let (aes, mac) = self.aes()?;
         let data = buffer.get_mut(start..).ok_or(Error::Usage("nothing to seal"))?;
         let tag = if self.hashes_ciphertext() {
-            self.aes.cts_encrypt(data)?;
-            self.mac.tag(&[&[0; 16], data])
+            aes.cts_encrypt(data)?;
+            mac.tag(&[&[0; 16], data])
         } else {
-            let tag = self.mac.tag(&[data]);
-            self.aes.cts_encrypt(data)?;
+            let tag = mac.tag(&[data]);
+            aes.cts_encrypt(data)?;
             tag
         };
         buffer.extend_from_slice(tag.as_slice());
@@ -121,18 +148,19 @@ impl SealKeys {
 
     /// Opens `data` (ciphertext and hash) in place; the plaintext is `data[16..n]` for the returned `n`.
     pub(crate) fn open_in_place(&self, data: &mut [u8], what: &'static str) -> Result<usize, Error> {
+        let (aes, mac) = self.aes()?;
         let length = data.len().checked_sub(self.tag_length()).ok_or(Error::Integrity(what))?;
         if length < CONFOUNDER {
             return Err(Error::Integrity(what));
         }
         let (body, tag) = data.split_at_mut(length);
         let good = if self.hashes_ciphertext() {
-            let good = self.mac.tag(&[&[0; 16], body]).as_slice().ct_eq(tag);
-            self.aes.cts_decrypt(body)?;
+            let good = mac.tag(&[&[0; 16], body]).as_slice().ct_eq(tag);
+            aes.cts_decrypt(body)?;
             good
         } else {
-            self.aes.cts_decrypt(body)?;
-            self.mac.tag(&[body]).as_slice().ct_eq(tag)
+            aes.cts_decrypt(body)?;
+            mac.tag(&[body]).as_slice().ct_eq(tag)
         };
         if bool::from(good) { Ok(length) } else { Err(Error::Integrity(what)) }
     }
@@ -142,6 +170,9 @@ impl SealKeys {
     /// # Errors
     /// None in practice.
     pub fn encrypt(&self, plaintext: &[u8], rng: &mut dyn CryptoRng) -> Result<Vec<u8>, Error> {
+        if let Keys::Rc4(key) = &self.keys {
+            return rc4::encrypt(key, plaintext, rng);
+        }
         let mut buffer = Vec::with_capacity(plaintext.len() + self.overhead());
         buffer.resize(CONFOUNDER, 0);
         rng.fill_bytes(&mut buffer);
@@ -155,7 +186,10 @@ impl SealKeys {
     /// # Errors
     /// [`Error::Integrity`] if the key is another one or the bytes were altered.
     pub fn decrypt(&self, ciphertext: &[u8], what: &'static str) -> Result<hop_secret::SecretBytes, Error> {
-        let mut buffer = zeroize::Zeroizing::new(ciphertext.to_vec());
+        if let Keys::Rc4(key) = &self.keys {
+            return rc4::decrypt(key, ciphertext, what);
+        }
+        let mut buffer = Zeroizing::new(ciphertext.to_vec());
         let end = self.open_in_place(&mut buffer, what)?;
         Ok(buffer.get(CONFOUNDER..end).unwrap_or_default().into())
     }
@@ -170,6 +204,10 @@ pub struct ChecksumKey {
 
 impl ChecksumKey {
     pub(super) fn new(key: &EncryptionKey, usage: KeyUsage) -> Result<Self, Error> {
+        if key.etype == EncryptionType::Rc4Hmac {
+            let mac = Mac::Rc4(rc4::signing_key(key)?, rc4::usage(usage));
+            return Ok(Self { etype: key.etype, mac });
+        }
         let derived = derive::usage_key(key, usage, 0x99)?;
         Ok(Self { etype: key.etype, mac: Mac::new(key.etype, derived.expose())? })
     }
@@ -199,7 +237,7 @@ impl ChecksumKey {
 
 fn tag_length(etype: EncryptionType) -> usize {
     match etype {
-        EncryptionType::Aes128CtsHmacSha256 => 16,
+        EncryptionType::Aes128CtsHmacSha256 | EncryptionType::Rc4Hmac => 16,
         EncryptionType::Aes256CtsHmacSha384 => 24,
         _ => 12,
     }

@@ -12,7 +12,9 @@ use super::{Accepted, AcceptorOptions, BindingPolicy, GssFlags, Refused};
 use crate::ap::{ApReply, ApRequest, Authenticator, ServiceKeys};
 use crate::crypto::KeyUsage;
 use crate::replay::ReplayCache;
-use crate::{AuthorizationData, Credential, EncryptionKey, Error, KdcError, KrbCred, Principal};
+use crate::{
+    AuthorizationData, Credential, EncryptionKey, EncryptionType, Error, KdcError, KrbCred, Principal,
+};
 
 /// The service before the client's token.
 #[derive(Debug, Clone, Copy)]
@@ -74,14 +76,17 @@ fn accept(
     let own_first = rng.next_u32() >> 2;
     let peer_first = authenticator.sequence_number.unwrap_or(0);
     let (key, acceptor_subkey, send_first, reply) = if flags.contains(GssFlags::MUTUAL) {
-        let subkey = EncryptionKey::random(part.session_key.etype, rng)?;
-        let answer = ApReply {
-            time: authenticator.time,
-            subkey: Some(subkey.clone()),
-            sequence_number: Some(own_first),
+        // RC4 tokens have no place to say whose key it is: the client's.
+        let subkey = match part.session_key.etype {
+            EncryptionType::Rc4Hmac => None,
+            etype => Some(EncryptionKey::random(etype, rng)?),
         };
+        let answer =
+            ApReply { time: authenticator.time, subkey: subkey.clone(), sequence_number: Some(own_first) };
         let token = frame(TokenKind::ApRep, &answer.to_der(&part.session_key, rng)?);
-        (subkey, true, own_first, Some(token))
+        let is_own = subkey.is_some();
+        let key = subkey.or(authenticator.subkey).unwrap_or_else(|| part.session_key.clone());
+        (key, is_own, own_first, Some(token))
     } else {
         (authenticator.subkey.unwrap_or_else(|| part.session_key.clone()), false, peer_first, None)
     };

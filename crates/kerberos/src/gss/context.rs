@@ -1,4 +1,4 @@
-//! Per-message protection (RFC 4121 4.2): wrap, unwrap, MIC.
+//! Per-message protection (RFC 4121 4.2; RFC 4757 7 with RC4): wrap, unwrap, MIC.
 
 use std::time::SystemTime;
 
@@ -6,11 +6,11 @@ use hop_secret::SecretBytes;
 use rand_core::CryptoRng;
 use zeroize::Zeroize;
 
-use super::GssFlags;
 use super::window::{Place, Window};
+use super::{GssFlags, rc4};
 use crate::asn1::malformed;
 use crate::crypto::{Aes, CONFOUNDER, ChecksumKey, KeyUsage, SealKeys};
-use crate::{EncryptionKey, Error};
+use crate::{EncryptionKey, EncryptionType, Error};
 
 const HEADER: usize = 16;
 const WRAP: [u8; 2] = [5, 4];
@@ -143,7 +143,27 @@ impl Context {
         &self.key
     }
 
-    /// The length of the header that [`wrap_detached`](Self::wrap_detached) makes, in bytes: 60 with AES-SHA1.
+    /// What [`wrap_detached`](Self::wrap_detached) adds to the message in the body, in bytes: 1 with RC4, else nothing.
+    pub fn padding(&self) -> usize {
+        if self.is_rc4() { rc4::PADDING } else { 0 }
+    }
+
+    fn is_rc4(&self) -> bool {
+        self.key.etype == EncryptionType::Rc4Hmac
+    }
+
+    /// The number of the next RC4 token.
+    fn next_place(&mut self) -> u32 {
+        let sequence = self.send_sequence as u32;
+        self.send_sequence = u64::from(sequence.wrapping_add(1));
+        sequence
+    }
+
+    fn peer(&self) -> Role {
+        if self.role == Role::Acceptor { Role::Initiator } else { Role::Acceptor }
+    }
+
+    /// The length of the header that [`wrap_detached`](Self::wrap_detached) makes with AES, in bytes: 60 with AES-SHA1.
     pub fn detached_header_length(&self) -> usize {
         HEADER + CONFOUNDER + HEADER + self.send_seal.tag_length()
     }
@@ -153,6 +173,10 @@ impl Context {
     /// # Errors
     /// None in practice.
     pub fn wrap(&mut self, confidential: bool, message: &[u8]) -> Result<Vec<u8>, Error> {
+        if self.is_rc4() {
+            let (sequence, confounder) = (self.next_place(), self.confounders.next());
+            return rc4::wrap(&self.key, self.role, sequence, confidential, &confounder, message);
+        }
         if confidential {
             return self.seal(message, 0);
         }
@@ -168,11 +192,17 @@ impl Context {
         Ok(token)
     }
 
-    /// Encrypts a message into a header and a body as long as the message: WinRM's form, EC 0, RRC 28 with AES-SHA1.
+    /// Encrypts a message into a header and a body as long as the message and [`padding`](Self::padding): WinRM's form,
+    /// with AES-SHA1 EC 0 and RRC 28.
     ///
     /// # Errors
     /// None in practice.
     pub fn wrap_detached(&mut self, message: &[u8]) -> Result<(Vec<u8>, Vec<u8>), Error> {
+        if self.is_rc4() {
+            let mut token = self.wrap(true, message)?;
+            let body = token.split_off(token.len().saturating_sub(message.len() + rc4::PADDING));
+            return Ok((token, body));
+        }
         let rrc = HEADER + self.send_seal.tag_length();
         let mut token = self.seal(message, rrc as u16)?;
         let (_, rotated) = token.split_at_mut(HEADER);
@@ -211,17 +241,24 @@ impl Context {
     /// # Errors
     /// As [`unwrap`](Self::unwrap), and [`Error::Unexpected`] if it is only signed.
     pub fn unwrap_detached(&mut self, header: &[u8], body: &[u8]) -> Result<Vec<u8>, Error> {
-        if header.get(2).is_some_and(|flags| flags & SEALED == 0) {
-            let got = "a signed one".to_owned();
-            return Err(Error::Unexpected { expected: "an encrypted message", got });
+        let signed =
+            || Error::Unexpected { expected: "an encrypted message", got: "a signed one".to_owned() };
+        if !self.is_rc4() && header.get(2).is_some_and(|flags| flags & SEALED == 0) {
+            return Err(signed());
         }
         let mut token = Vec::with_capacity(header.len() + body.len());
         token.extend_from_slice(header);
         token.extend_from_slice(body);
-        self.unwrap_owned(token).map(|unwrapped| unwrapped.message)
+        let unwrapped = self.unwrap_owned(token)?;
+        if unwrapped.confidential { Ok(unwrapped.message) } else { Err(signed()) }
     }
 
     fn unwrap_owned(&mut self, mut token: Vec<u8>) -> Result<Unwrapped, Error> {
+        if self.is_rc4() {
+            let (unwrapped, sequence) = rc4::unwrap(&self.key, self.peer(), &token)?;
+            let after_gap = self.take_sequence(u64::from(sequence))?;
+            return Ok(Unwrapped { after_gap, ..unwrapped });
+        }
         let (header, payload) = token
             .split_first_chunk_mut::<HEADER>()
             .ok_or_else(|| malformed("wrap token", "it has no whole header"))?;
@@ -266,6 +303,10 @@ impl Context {
     /// # Errors
     /// None in practice.
     pub fn get_mic(&mut self, message: &[u8]) -> Result<Vec<u8>, Error> {
+        if self.is_rc4() {
+            let sequence = self.next_place();
+            return rc4::get_mic(&self.key, self.role, sequence, message);
+        }
         let mut header = self.header(MIC, 0, 0xffff, 0xffff);
         header[3] = 0xff;
         let checksum = self.checksum_key(self.usage(true, false))?.checksum(&[message, &header]);
@@ -279,6 +320,10 @@ impl Context {
     /// # Errors
     /// As [`unwrap`](Self::unwrap).
     pub fn verify_mic(&mut self, message: &[u8], token: &[u8]) -> Result<(), Error> {
+        if self.is_rc4() {
+            let sequence = rc4::verify_mic(&self.key, self.peer(), message, token)?;
+            return self.take_sequence(u64::from(sequence)).map(|_| ());
+        }
         let (header, checksum) = token
             .split_first_chunk::<HEADER>()
             .ok_or_else(|| malformed("MIC token", "it has no whole header"))?;

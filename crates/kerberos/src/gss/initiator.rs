@@ -11,7 +11,7 @@ use super::window::Window;
 use super::{GssFlags, InitiatorOptions};
 use crate::ap::{ApReply, Authenticator, Checksum, check_skew, make_ap_req};
 use crate::crypto::KeyUsage;
-use crate::{ApOptions, EncryptionKey, Error, KrbCred};
+use crate::{ApOptions, EncryptionKey, EncryptionType, Error, KrbCred};
 
 /// The client before its first token.
 #[derive(Debug, Clone, Copy)]
@@ -127,7 +127,10 @@ impl ExpectApRep {
         let message = expect(token, TokenKind::ApRep).map_err(|error| self.explain(error))?;
         let reply = ApReply::open(message, &self.session_key, self.sent)?;
         let first = reply.sequence_number.unwrap_or(0);
-        match reply.subkey {
+        // RC4 tokens have no place to say whose key it is: ours, unless the acceptor's is of another type.
+        let own =
+            |key: &EncryptionKey| key.etype == EncryptionType::Rc4Hmac && key.etype == self.subkey.etype;
+        match reply.subkey.filter(|key| !own(key)) {
             Some(subkey) => self.establish(subkey, true, first),
             None => {
                 let subkey = self.subkey.clone();

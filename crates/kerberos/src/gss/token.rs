@@ -28,7 +28,12 @@ impl TokenKind {
 
 /// Puts the frame around a message.
 pub(crate) fn frame(kind: TokenKind, message: &[u8]) -> Vec<u8> {
-    let length = KERBEROS.len() + 2 + message.len();
+    frame_content(&[&kind.id(), message])
+}
+
+/// Puts the frame around the parts of a content.
+pub(super) fn frame_content(parts: &[&[u8]]) -> Vec<u8> {
+    let length = KERBEROS.len() + parts.iter().map(|part| part.len()).sum::<usize>();
     let mut token = Vec::with_capacity(length + 6);
     token.push(0x60);
     match length {
@@ -41,13 +46,21 @@ pub(crate) fn frame(kind: TokenKind, message: &[u8]) -> Vec<u8> {
         }
     }
     token.extend_from_slice(KERBEROS);
-    token.extend_from_slice(&kind.id());
-    token.extend_from_slice(message);
+    parts.iter().for_each(|part| token.extend_from_slice(part));
     token
 }
 
 /// Takes the frame off.
 pub(crate) fn unframe(token: &[u8]) -> Result<(TokenKind, &[u8]), Error> {
+    let bad = |detail: &str| malformed("GSS-API token", detail);
+    let body = content(token)?;
+    let (id, message) = body.split_first_chunk::<2>().ok_or_else(|| bad("it ends after the mechanism"))?;
+    let kind = [TokenKind::ApReq, TokenKind::ApRep, TokenKind::KrbError].into_iter().find(|k| k.id() == *id);
+    Ok((kind.ok_or_else(|| bad(&format!("its kind {:02x}{:02x} is unknown", id[0], id[1])))?, message))
+}
+
+/// What is in the frame, after the mechanism.
+pub(super) fn content(token: &[u8]) -> Result<&[u8], Error> {
     let bad = |detail: &str| malformed("GSS-API token", detail);
     let (first, rest) = token.split_first().ok_or_else(|| bad("it is empty"))?;
     if *first != 0x60 {
@@ -57,13 +70,10 @@ pub(crate) fn unframe(token: &[u8]) -> Result<(TokenKind, &[u8]), Error> {
     if length != body.len() {
         return Err(bad(&format!("expected {length} bytes, got {}", body.len())));
     }
-    let body = [KERBEROS, MS_KERBEROS]
+    [KERBEROS, MS_KERBEROS]
         .iter()
         .find_map(|oid| body.strip_prefix(*oid))
-        .ok_or_else(|| bad("its mechanism is not kerberos"))?;
-    let (id, message) = body.split_first_chunk::<2>().ok_or_else(|| bad("it ends after the mechanism"))?;
-    let kind = [TokenKind::ApReq, TokenKind::ApRep, TokenKind::KrbError].into_iter().find(|k| k.id() == *id);
-    Ok((kind.ok_or_else(|| bad(&format!("its kind {:02x}{:02x} is unknown", id[0], id[1])))?, message))
+        .ok_or_else(|| bad("its mechanism is not kerberos"))
 }
 
 fn der_length(bytes: &[u8]) -> Option<(usize, &[u8])> {

@@ -164,7 +164,9 @@ impl Entry {
     /// The current keys: those of the highest version.
     pub fn current_keys(&self) -> impl Iterator<Item = &EntryKey> {
         let newest = self.keys.iter().map(|key| key.kvno).max();
-        self.keys.iter().filter(move |key| Some(key.kvno) == newest && key.key.etype.is_supported())
+        self.keys.iter().filter(move |key| {
+            Some(key.kvno) == newest && key.key.etype.is_supported() && !key.key.etype.is_deprecated()
+        })
     }
 
     /// The key of a type and, if named, a version.

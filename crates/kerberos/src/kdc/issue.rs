@@ -338,7 +338,8 @@ pub(super) fn new_session_key(
     rng: &mut dyn CryptoRng,
 ) -> Result<EncryptionKey, Refusal> {
     let none = Refusal::new(ErrorCode::KDC_ERR_ETYPE_NOSUPP, "no common encryption type");
-    let etype = etypes.iter().copied().find(|etype| etype.is_supported()).ok_or(none)?;
+    let etype =
+        etypes.iter().copied().find(|etype| etype.is_supported() && !etype.is_deprecated()).ok_or(none)?;
     EncryptionKey::random(etype, rng).map_err(|_: Error| none)
 }
 

@@ -8,7 +8,7 @@ use hop_kerberos::ap::KeytabKeys;
 use hop_kerberos::gss::{Acceptor, AcceptorOptions, BindingPolicy, ChannelBindings};
 use hop_kerberos::keytab::Keytab;
 use hop_kerberos::replay::MemoryReplayCache;
-use hop_kerberos::{Principal, TicketFlags};
+use hop_kerberos::{EncryptionType, Principal, TicketFlags};
 use hop_secret::SecretBytes;
 
 use super::ServerError;
@@ -54,7 +54,7 @@ impl KerberosAuthority {
         Ok(Self {
             path,
             modified,
-            keys: KeytabKeys::new(&keytab),
+            keys: KeytabKeys::permitting(&keytab, &permitted(&realm)),
             replay: MemoryReplayCache::default(),
             services: config.services.clone(),
             clock_skew: Duration::from_secs(config.clockskew),
@@ -88,7 +88,7 @@ impl KerberosAuthority {
         match read(&self.path) {
             Ok(keytab) => {
                 tracing::info!(path = %self.path.display(), "read the keytab again");
-                self.keys = KeytabKeys::new(&keytab);
+                self.keys = KeytabKeys::permitting(&keytab, &permitted(&self.realm));
                 self.modified = modified;
             }
             // It may be in the middle of being written: the old keys stay, the next token tries again.
@@ -148,6 +148,13 @@ impl KerberosAuthority {
 fn read(path: &Path) -> Result<Keytab, String> {
     let bytes = SecretBytes::new(std::fs::read(path).map_err(|e| e.to_string())?);
     Keytab::parse(bytes.expose()).map_err(|e| e.to_string())
+}
+
+/// `permitted_enctypes` of krb5.conf: whether keys of deprecated types may be used.
+fn permitted(realm: &str) -> Vec<EncryptionType> {
+    let config = hop_kerberos_io::Environment::from_process().load_config().ok();
+    let defaults = config.and_then(|config| config.defaults(Some(realm)).ok());
+    defaults.and_then(|defaults| defaults.permitted_enctypes).unwrap_or_default()
 }
 
 fn modified(path: &Path) -> Option<SystemTime> {

@@ -83,7 +83,8 @@ async fn with_password(
     let tgt = cache.clone();
     let evidence = kdc.service_ticket(&mut cache, service).await?;
     let ticket = Ticket::parse(&evidence.ticket)?;
-    let part = KeytabKeys::new(&host.keytab()).decrypt_ticket(&ticket)?;
+    let permitted = kdc.permitted_encryption_types(&service.realm)?;
+    let part = KeytabKeys::permitting(&host.keytab(), &permitted).decrypt_ticket(&ticket)?;
     let expected = cache.principal.clone();
     if part.client != expected {
         return Err(LoginError::OtherUser { named: part.client, expected });
