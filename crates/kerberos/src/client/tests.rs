@@ -277,6 +277,38 @@ fn a_kdc_that_never_has_enough_is_left() {
 }
 
 #[test]
+fn where_a_user_is_known() {
+    let upn = Principal { name_type: NameType::ENTERPRISE, ..Principal::new("R.TEST", &["al@brand.test"]) };
+    let search = || Whereabouts::new(upn.clone(), vec![A256], now(), &mut rng()).unwrap();
+    let referral = |realm: &str| {
+        let client = Some(Principal::new(realm, &[]));
+        let error = KdcError::parse(&error(ErrorCode::KDC_ERR_WRONG_REALM, None, now())).unwrap();
+        KdcError { client, ..error }.to_der().unwrap()
+    };
+    let mut found = search();
+    let request = found.poll_transmit().unwrap();
+    assert_eq!((request.realm.as_str(), found.poll_transmit()), ("R.TEST", None));
+    let asked = body(&request);
+    assert_eq!(asked.cname.unwrap().name_type, 10);
+    assert_eq!(found.handle_reply(&referral("B.TEST"), now(), &mut rng()), Ok(None));
+    assert_eq!(found.poll_transmit().unwrap().realm, "B.TEST");
+    let known = found.handle_reply(&preauth_required(etype_info(18, None, None)), now(), &mut rng());
+    assert_eq!(known, Ok(Some(Principal { realm: "B.TEST".to_owned(), ..upn.clone() })));
+    // Of no realm, back again, and always further.
+    for realms in [&[""][..], &["B.TEST", "R.TEST"], &["A", "B", "C", "D", "E", "F", "G", "H", "I", "J", "K"]]
+    {
+        let mut search = search();
+        let last = realms.iter().map(|realm| search.handle_reply(&referral(realm), now(), &mut rng())).last();
+        assert!(matches!(last, Some(Err(Error::Kdc(_)))), "{realms:?}");
+    }
+    for code in [ErrorCode::KDC_ERR_C_PRINCIPAL_UNKNOWN, ErrorCode::KRB_ERR_GENERIC] {
+        let answer = search().handle_reply(&error(code, None, now()), now(), &mut rng());
+        assert!(matches!(answer, Err(Error::Kdc(error)) if error.code == code));
+    }
+    assert!(search().handle_reply(b"garbage", now(), &mut rng()).is_err());
+}
+
+#[test]
 fn no_common_encryption_type() {
     let (mut exchange, _) = start(AsOptions::new(alice()), password());
     let demand = preauth_required(etype_info(23, None, None));

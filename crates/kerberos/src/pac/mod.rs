@@ -22,6 +22,7 @@ pub(crate) mod kind {
     pub(crate) const KDC_CHECKSUM: u32 = 7;
     pub(crate) const CLIENT_INFO: u32 = 10;
     pub(crate) const DELEGATION_INFO: u32 = 11;
+    pub(crate) const UPN_DNS_INFO: u32 = 12;
     pub(crate) const TICKET_CHECKSUM: u32 = 16;
     pub(crate) const FULL_CHECKSUM: u32 = 19;
 }
@@ -124,6 +125,30 @@ impl Pac {
     pub(crate) fn is_named(&self, name: &str, auth_time: SystemTime) -> bool {
         let expected = client_info(name, auth_time).ok();
         expected.is_some_and(|expected| self.get(kind::CLIENT_INFO) == Some(&expected))
+    }
+
+    /// The user principal name ([MS-PAC] 2.10).
+    pub(crate) fn upn(&self) -> Option<String> {
+        self.upn_text(0)
+    }
+
+    /// The name of the account, where the directory tells it beside the user principal name.
+    pub(crate) fn account_name(&self) -> Option<String> {
+        /// The buffer goes on after the flags.
+        const EXTENDED: u8 = 2;
+        let flags = self.get(kind::UPN_DNS_INFO)?.get(8)?;
+        if flags & EXTENDED == 0 { None } else { self.upn_text(12) }
+    }
+
+    /// A text whose length and place stand there in the buffer.
+    fn upn_text(&self, at: usize) -> Option<String> {
+        let data = self.get(kind::UPN_DNS_INFO)?;
+        let half =
+            |at: usize| data.get(at..)?.first_chunk().map(|half| usize::from(u16::from_le_bytes(*half)));
+        let (length, offset) = (half(at)?, half(at + 2)?);
+        let units = data.get(offset..offset.checked_add(length)?)?.chunks_exact(2);
+        let units: Vec<u16> = units.filter_map(|c| c.first_chunk()).map(|c| u16::from_le_bytes(*c)).collect();
+        String::from_utf16(&units).ok().filter(|name| !name.is_empty())
     }
 
     /// Puts another name into it.
