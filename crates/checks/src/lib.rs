@@ -41,6 +41,10 @@ targets! {
         "pac" fuzz_pac, "s4u_padata" fuzz_s4u_padata, "transited" fuzz_transited
     }
     "kerberos-io" hop_kerberos_io::fuzz { "kcm_answer" fuzz_kcm_answer, "keyring_payload" fuzz_keyring_payload }
+    "policy" hop_policy::fuzz {
+        "gp_link" fuzz_gp_link, "ldif" fuzz_ldif, "registry_pol" fuzz_registry_pol,
+        "security_descriptor" fuzz_security_descriptor, "settings" fuzz_settings
+    }
     "powershell-syntax" hop_powershell_syntax::fuzz { "script" fuzz_script }
     "psrp" hop_psrp::fuzz {
         "client" fuzz_client, "client_lines" fuzz_client_lines, "describe" fuzz_describe,

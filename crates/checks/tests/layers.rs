@@ -16,6 +16,7 @@ const TIERS: &[(&str, u8)] = &[
     ("hop-delegation", 2),
     ("hop-auth", 3),
     ("hop-kerberos-io", 4),
+    ("hop-policy", 4),
     ("hop-powershell-syntax", 1),
     ("hop-powershell-runtime", 2),
     ("hop-powershell-format", 3),

@@ -10,7 +10,10 @@ use hop_auth::{
     ntlm,
     spnego::InitiatorMechanisms,
 };
-use hop_delegation::Mode;
+use hop_delegation::{
+    Mode,
+    credssp::{self as credssp_policy, Proof, Refusal},
+};
 use hop_secret::SecretString;
 use rustls::RootCertStore;
 
@@ -18,7 +21,7 @@ use crate::{
     error::{Cause, Error},
     hosts::Target,
     kerberos::{Identity, Kerberos},
-    negotiate::{Negotiation, Proof},
+    negotiate::{Negotiation, Proven},
     security::{Body, Channel, Provider, Security},
 };
 
@@ -107,60 +110,53 @@ pub struct Login {
     pub password: Option<Password>,
     /// With `Negotiate` and `CredSSP`: NTLM may take Kerberos's place. It proves nothing of the server.
     pub allow_ntlm: bool,
-    /// Who may have the password by CredSSP.
-    pub credssp: CredSspPolicy,
+    /// Which servers may have the password by CredSSP, and which NTLM may speak to.
+    pub policy: PasswordPolicy,
     /// Which tickets may travel on; the target's own mode, if it is configured, comes before the default.
     pub delegation: Option<Mode>,
 }
 
-/// Which servers may have the password by CredSSP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CredSspPolicy {
-    /// Also servers that prove their name neither by Kerberos nor by a certificate
-    /// (`AllowFreshCredentialsWhenNTLMOnly`).
-    pub allow_unproven: bool,
-    /// The oldest version of the protocol; below 5 somebody in the middle can take part (CVE-2018-0886).
+/// The policy that guards the password, and what comes with it.
+#[derive(Clone, Debug)]
+pub struct PasswordPolicy {
+    /// Which servers may have the password by CredSSP, and which NTLM may speak to. The default allows none.
+    pub policy: Arc<credssp_policy::Policy>,
+    /// The oldest version of CredSSP; below 5 somebody in the middle can take part (CVE-2018-0886).
     pub minimum_version: u32,
 }
 
-impl Default for CredSspPolicy {
+impl Default for PasswordPolicy {
     fn default() -> Self {
-        Self { allow_unproven: false, minimum_version: credssp::SAFE_VERSION }
+        Self { policy: Arc::default(), minimum_version: credssp::SAFE_VERSION }
     }
 }
 
-/// A server that may not have the password.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the password was not sent: the server proved its name neither by Kerberos nor by a trusted certificate{}",
-    detail(certificate)
-)]
-pub struct Unproven {
-    /// What was wrong with its certificate.
-    pub certificate: CertificateTrust,
-}
-
-fn detail(certificate: &CertificateTrust) -> String {
-    match certificate {
-        CertificateTrust::NotVerified(reason) => format!(" ({reason})"),
-        _ => String::new(),
-    }
-}
-
-impl CredSspPolicy {
-    /// Whether a server may have the password.
+impl PasswordPolicy {
+    /// What this machine's files and the domain's Group Policy say. May ask the domain, for some seconds.
     ///
     /// # Errors
-    /// [`Unproven`].
-    pub fn decide(&self, proof: &ServerProof, channel_proves_name: bool) -> Result<(), Unproven> {
-        let proven = proof.mechanism == Mechanism::Kerberos
-            || proof.certificate == CertificateTrust::Verified
-            || channel_proves_name;
-        if proven || self.allow_unproven {
-            Ok(())
-        } else {
-            Err(Unproven { certificate: proof.certificate.clone() })
-        }
+    /// See [`hop_policy::Policy::load`].
+    pub fn of_this_machine() -> Result<Self, hop_policy::Error> {
+        Ok(Self { policy: Arc::new(hop_policy::Policy::load()?.effective), ..Self::default() })
+    }
+}
+
+/// What is asked once a server of CredSSP has proved itself, before the password goes.
+pub(crate) struct Consent {
+    pub(crate) policy: Arc<credssp_policy::Policy>,
+    /// As it was typed.
+    pub(crate) host: String,
+}
+
+impl Consent {
+    /// Whether the server may have the password.
+    pub(crate) fn decide(&self, proof: &ServerProof, channel_proves_name: bool) -> Result<(), Refusal> {
+        let proof = match proof.mechanism {
+            Mechanism::Kerberos => Proof::Kerberos,
+            _ if channel_proves_name || proof.certificate == CertificateTrust::Verified => Proof::Certificate,
+            _ => Proof::NtlmOnly,
+        };
+        self.policy.may_delegate(&self.host, true, proof)
     }
 }
 
@@ -171,7 +167,9 @@ pub(crate) struct Negotiate {
     pub(crate) kerberos: Option<Arc<Kerberos>>,
     pub(crate) ntlm: Option<Password>,
     /// Where to tell which it was.
-    pub(crate) proof: Proof,
+    pub(crate) proven: Proven,
+    /// Why NTLM may not take Kerberos's place, where it was to.
+    pub(crate) no_ntlm: Option<Refusal>,
 }
 
 impl Provider for Negotiate {
@@ -179,10 +177,25 @@ impl Provider for Negotiate {
         Box::pin(async move {
             let mechanisms =
                 mechanisms(&self.target, self.kerberos.as_deref(), self.ntlm.as_ref(), "HTTP", &channel)
-                    .await?;
+                    .await
+                    .map_err(|error| self.explained(error))?;
             let started = client::start(self.scheme, mechanisms).map_err(|e| failed(&self.target, e))?;
-            Ok(Box::new(Negotiation::new(started, channel, None).telling(&self.proof)) as Box<dyn Security>)
+            Ok(Box::new(Negotiation::new(started, channel, None).telling(&self.proven)) as Box<dyn Security>)
         })
+    }
+}
+
+impl Negotiate {
+    /// Where NTLM would have come next but may not, that is the error.
+    fn explained(&self, error: Error) -> Error {
+        match &self.no_ntlm {
+            Some(refusal) => Error::Policy {
+                host: self.target.alias.clone(),
+                refusal: refusal.clone(),
+                before: Some(Box::new(error)),
+            },
+            None => error,
+        }
     }
 }
 
@@ -216,7 +229,7 @@ pub(crate) struct CredSsp {
     pub(crate) password: Password,
     /// NTLM inside.
     pub(crate) allow_ntlm: bool,
-    pub(crate) policy: CredSspPolicy,
+    pub(crate) policy: PasswordPolicy,
     /// To tell whether the certificate inside is a trusted one.
     pub(crate) roots: Option<Arc<RootCertStore>>,
 }
@@ -239,7 +252,8 @@ impl Provider for CredSsp {
                 .map_err(|e| failed(&self.target, e))?;
             let started = client::start_credssp(Box::new(tls), options, &mut rand::rng())
                 .map_err(|e| failed(&self.target, e))?;
-            Ok(Box::new(Negotiation::new(started, channel, Some(self.policy))) as Box<dyn Security>)
+            let consent = Consent { policy: self.policy.policy.clone(), host: self.target.alias.clone() };
+            Ok(Box::new(Negotiation::new(started, channel, Some(consent))) as Box<dyn Security>)
         })
     }
 }
@@ -323,18 +337,29 @@ mod tests {
     }
 
     #[test]
-    fn who_may_have_the_password() {
+    fn what_counts_as_proof() {
+        use hop_delegation::credssp::{List, Policy, RefusalKind, Setting, Source};
+        let on = || Setting::new(true, Source::File("test".to_owned()));
+        let list = || List {
+            enabled: Some(on()),
+            entries: vec![Setting::new("wsman/servera".to_owned(), Source::File("test".to_owned()))],
+        };
         let proof = |mechanism, certificate| ServerProof { mechanism, certificate, version: 6 };
         let untrusted = || CertificateTrust::NotVerified("unknown issuer".to_owned());
-        let policy = CredSspPolicy::default();
-        let decide = |proof: &ServerProof, channel| policy.decide(proof, channel).is_ok();
-        assert!(decide(&proof(Mechanism::Kerberos, untrusted()), false));
-        assert!(decide(&proof(Mechanism::Ntlm, CertificateTrust::Verified), false));
-        assert!(decide(&proof(Mechanism::Ntlm, untrusted()), true));
-        assert!(!decide(&proof(Mechanism::Ntlm, CertificateTrust::NotChecked), false));
-        let error = policy.decide(&proof(Mechanism::Ntlm, untrusted()), false).unwrap_err().to_string();
-        assert!(error.contains("not sent") && error.contains("unknown issuer"), "{error}");
-        let lax = CredSspPolicy { allow_unproven: true, ..policy };
-        lax.decide(&proof(Mechanism::Ntlm, untrusted()), false).unwrap();
+        let proven = Policy { client: Some(on()), allow_fresh: list(), ..Policy::default() };
+        let mut any = proven.clone();
+        any.allow_fresh_ntlm_only = list();
+        let decide = |policy: &Policy, proof: &ServerProof, channel| {
+            let consent = Consent { policy: Arc::new(policy.clone()), host: "servera".to_owned() };
+            consent.decide(proof, channel).map_err(|refusal| refusal.kind())
+        };
+        assert_eq!(decide(&proven, &proof(Mechanism::Kerberos, untrusted()), false), Ok(()));
+        assert_eq!(decide(&proven, &proof(Mechanism::Ntlm, CertificateTrust::Verified), false), Ok(()));
+        assert_eq!(decide(&proven, &proof(Mechanism::Ntlm, untrusted()), true), Ok(()));
+        for weak in [untrusted(), CertificateTrust::NotChecked] {
+            let weak = proof(Mechanism::Ntlm, weak);
+            assert_eq!(decide(&proven, &weak, false), Err(RefusalKind::NtlmOnly));
+            assert_eq!(decide(&any, &weak, false), Ok(()));
+        }
     }
 }

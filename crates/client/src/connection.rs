@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use hop_auth::{Mechanism, http::Scheme};
-use hop_delegation::{Decision, Mode};
+use hop_delegation::{
+    Decision, Mode,
+    credssp::{Proof, Refusal},
+};
 
 use crate::{
     authentication::{Authentication, CredSsp, EveryRequest, Login, Negotiate},
@@ -11,7 +14,7 @@ use crate::{
     hosts::Target,
     http::{Http, Settings},
     kerberos::{DelegationOutcome, Identity, Kerberos},
-    negotiate::Proof,
+    negotiate::Proven,
     security::Provider,
     tls::TlsSetupError,
     transport::Transport,
@@ -24,14 +27,15 @@ pub struct Connection {
     transport: Arc<dyn Transport>,
     target: Target,
     delegation: DelegationOutcome,
-    proof: Proof,
+    proven: Proven,
 }
 
 impl Connection {
     /// HTTP or HTTPS, authenticated as `login` says.
     ///
     /// # Errors
-    /// Something that the way of authentication needs is missing, or TLS cannot be set up.
+    /// The policy of this machine forbids it, something that the way of authentication needs is missing, or TLS cannot
+    /// be set up.
     pub fn open(target: Target, login: Login, settings: Settings) -> Result<Self, Error> {
         if settings.proxy.is_some() && !target.https {
             return Err(Error::ProxyNeedsHttps { host: target.alias });
@@ -64,20 +68,31 @@ impl Connection {
             true => Ok(()),
             false => Err(missing("this way of authentication needs HTTPS")),
         };
+        let policy = &login.policy.policy;
+        let forbidden = |refusal| Error::Policy { host: target.alias.clone(), refusal, before: None };
+        let proves_name = target.https && settings.tls.trust.proves_name();
+        let may_use_ntlm = |by_default| -> Result<(), Refusal> {
+            if proves_name { Ok(()) } else { policy.may_use_ntlm(&target.alias, by_default) }
+        };
         let mut delegation = DelegationOutcome::default();
-        let proof = Proof::default();
+        let proven = Proven::default();
         let provider: Box<dyn Provider> = match authentication {
             Authentication::Negotiate | Authentication::Kerberos | Authentication::Ntlm => {
                 let alone = authentication == Authentication::Ntlm;
                 let kerberos = tickets(None, mode).filter(|_| !alone);
+                let mut no_ntlm = None;
                 let ntlm = if alone {
-                    Some(password()?)
+                    let password = password()?;
+                    may_use_ntlm(false).map_err(forbidden)?;
+                    Some(password)
                 } else {
-                    let allowed = login.allow_ntlm && authentication == Authentication::Negotiate;
-                    login.password.clone().filter(|_| allowed)
+                    let wanted = login.allow_ntlm && authentication == Authentication::Negotiate;
+                    let ntlm = login.password.clone().filter(|_| wanted);
+                    no_ntlm = ntlm.as_ref().and_then(|_| may_use_ntlm(true).err());
+                    ntlm.filter(|_| no_ntlm.is_none())
                 };
                 if kerberos.is_none() && ntlm.is_none() {
-                    return Err(no_identity());
+                    return Err(no_ntlm.map_or_else(no_identity, forbidden));
                 }
                 if let Some(kerberos) = &kerberos {
                     delegation = kerberos.outcome();
@@ -86,10 +101,12 @@ impl Connection {
                     Authentication::Kerberos => Scheme::Kerberos,
                     _ => Scheme::Negotiate,
                 };
-                let proof = proof.clone();
-                Box::new(Negotiate { target: target.clone(), scheme, kerberos, ntlm, proof })
+                let proven = proven.clone();
+                Box::new(Negotiate { target: target.clone(), scheme, kerberos, ntlm, no_ntlm, proven })
             }
             Authentication::CredSsp => {
+                let typed = login.password.is_some();
+                policy.may_delegate(&target.alias, typed, Proof::Unknown).map_err(forbidden)?;
                 delegation = DelegationOutcome::decided(Decision::Password);
                 let kerberos = tickets(Some("WSMAN"), Mode::Never);
                 if kerberos.is_none() && !login.allow_ntlm {
@@ -107,7 +124,7 @@ impl Connection {
                     kerberos,
                     password: password()?,
                     allow_ntlm: login.allow_ntlm,
-                    policy: login.credssp,
+                    policy: login.policy.clone(),
                     roots,
                 })
             }
@@ -124,7 +141,7 @@ impl Connection {
             }
         };
         let transport = Arc::new(Http::new(target.clone(), provider, settings));
-        Ok(Self { transport, target, delegation, proof })
+        Ok(Self { transport, target, delegation, proven })
     }
 
     /// HTTP with Kerberos. The target's own delegation mode, if it is configured, comes before `mode`'s default.
@@ -132,21 +149,22 @@ impl Connection {
         let mode = mode.or(target.delegation).unwrap_or_default();
         let kerberos = Kerberos::new(identity, target.clone(), mode);
         let delegation = kerberos.outcome();
-        let proof = Proof::default();
+        let proven = Proven::default();
         let provider = Negotiate {
             target: target.clone(),
             scheme: Scheme::Negotiate,
             kerberos: Some(Arc::new(kerberos)),
             ntlm: None,
-            proof: proof.clone(),
+            no_ntlm: None,
+            proven: proven.clone(),
         };
         let transport = Arc::new(Http::new(target.clone(), Box::new(provider), settings));
-        Self { transport, target, delegation, proof }
+        Self { transport, target, delegation, proven }
     }
 
     /// Any other transport.
     pub fn new(target: Target, transport: Arc<dyn Transport>) -> Self {
-        Self { transport, target, delegation: DelegationOutcome::default(), proof: Proof::default() }
+        Self { transport, target, delegation: DelegationOutcome::default(), proven: Proven::default() }
     }
 
     /// Where it leads.
@@ -161,7 +179,7 @@ impl Connection {
 
     /// The mechanism that proved the host's name, with `Negotiate` and `Kerberos`: known after the first request.
     pub fn proven_by(&self) -> Option<Mechanism> {
-        self.proof.get()
+        self.proven.get()
     }
 
     /// The transport.

@@ -2,6 +2,7 @@
 
 use std::{io, sync::Arc, time::Duration};
 
+use hop_delegation::credssp::Refusal;
 use hop_wsman::{Fault, client};
 
 use crate::proxy::ProxyError;
@@ -111,6 +112,16 @@ pub enum Error {
         /// Why.
         source: Cause,
     },
+    /// The policy of this machine forbids it; nothing was sent.
+    #[error("{refusal}")]
+    Policy {
+        /// The host.
+        host: String,
+        /// Why, in WinRM's words.
+        refusal: Refusal,
+        /// What was tried before and failed.
+        before: Option<Box<Error>>,
+    },
     /// An HTTP status that carries no fault.
     #[error("{host} answered with HTTP status {status}{}", text_suffix(text))]
     Status {
@@ -171,6 +182,16 @@ impl Error {
         match self {
             Self::Shared(error) => error.root(),
             error => error,
+        }
+    }
+
+    /// The refusal of this machine's policy, if that is what happened: before anything was sent, or once the server had
+    /// proved too little for a password.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match self.root() {
+            Self::Policy { refusal, .. } => Some(refusal),
+            Self::Authentication { source, .. } => source.downcast_ref(),
+            _ => None,
         }
     }
 

@@ -4,7 +4,8 @@
 //! * [`transport::Transport`] carries SOAP bodies there and back; [`http::Http`] is the one for HTTP, with a
 //!   [`security::Security`] per connection.
 //! * [`Connection`] puts these together for a [`authentication::Login`]: Kerberos ([`kerberos::Identity`]), NTLM,
-//!   CredSSP, Basic or a certificate; [`tls`] says which servers are trusted, [`proxy`] which proxy is in between.
+//!   CredSSP, Basic or a certificate; [`tls`] says which servers are trusted, [`proxy`] which proxy is in between, and
+//!   [`authentication::PasswordPolicy`] which may have a password or hear NTLM.
 //! * [`memory`] is what is known of hosts from sessions before.
 //! * [`RunspacePool`] runs pipelines of objects, over WS-Management or in a child process.
 //! * [`winrs::Shell`] runs commands of a command shell.

@@ -8,7 +8,7 @@ use hop_auth::{
 };
 
 use crate::{
-    authentication::CredSspPolicy,
+    authentication::Consent,
     error::Cause,
     security::{Body, Channel, Security},
 };
@@ -18,15 +18,15 @@ pub(crate) struct Negotiation {
     state: State,
     channel: Channel,
     /// For CredSSP alone.
-    policy: Option<CredSspPolicy>,
-    proof: Proof,
+    consent: Option<Consent>,
+    proven: Proven,
 }
 
 /// What proved the host's name last, once something has.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Proof(Arc<Mutex<Option<Mechanism>>>);
+pub(crate) struct Proven(Arc<Mutex<Option<Mechanism>>>);
 
-impl Proof {
+impl Proven {
     pub(crate) fn get(&self) -> Option<Mechanism> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -47,14 +47,14 @@ impl Negotiation {
     pub(crate) fn new(
         (authorization, expect): (String, ExpectAnswer),
         channel: Channel,
-        policy: Option<CredSspPolicy>,
+        consent: Option<Consent>,
     ) -> Self {
-        Self { state: State::Start(authorization, expect), channel, policy, proof: Proof::default() }
+        Self { state: State::Start(authorization, expect), channel, consent, proven: Proven::default() }
     }
 
     /// Tells what proved the host's name.
-    pub(crate) fn telling(mut self, proof: &Proof) -> Self {
-        self.proof = proof.clone();
+    pub(crate) fn telling(mut self, proven: &Proven) -> Self {
+        self.proven = proven.clone();
         self
     }
 
@@ -81,12 +81,13 @@ impl Security for Negotiation {
             Step::NeedConsent(need) => {
                 let proof = need.proof();
                 tracing::debug!(?proof, "may this server have the password?");
-                self.policy.unwrap_or_default().decide(&proof, self.channel.proves_name)?;
+                let consent = self.consent.as_ref().ok_or(AuthError::Rejected)?;
+                consent.decide(&proof, self.channel.proves_name)?;
                 let (authorization, next) = need.send_password()?;
                 Ok(self.go_on(authorization, next))
             }
             Step::Established(sealer) => {
-                self.proof.set(sealer.mechanism());
+                self.proven.set(sealer.mechanism());
                 self.state = State::Established(sealer);
                 Ok(None)
             }

@@ -10,7 +10,7 @@ use std::{
     time::SystemTime,
 };
 
-use common::{Guard, NewGuard, TestServer, quick};
+use common::{Guard, NewGuard, TestServer, policy, quick};
 use hop_auth::{
     BasicCredentials, Mechanism, Sealer, UserName,
     credssp::{self, tls::ServerTls},
@@ -21,12 +21,12 @@ use hop_auth::{
 };
 use hop_client::{
     Connection, Error, Hosts, Target,
-    authentication::{Authentication, CredSspPolicy, Login, Password},
+    authentication::{Authentication, Login, Password},
     http::Settings,
     tls::{ClientCertificate, TlsOptions, Trust},
     winrs::{CommandEvent, ShellOptions},
 };
-use hop_delegation::{Decision, Mode};
+use hop_delegation::{Decision, Mode, credssp::Refusal};
 use hop_kerberos::gss::{BindingPolicy, ChannelBindings};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::{
@@ -251,6 +251,7 @@ fn login(authentication: Authentication, password: &str) -> Login {
         authentication,
         password: Some(Password { name: UserName::parse("alice"), password: password.into() }),
         allow_ntlm: true,
+        policy: policy(&["wsman/*.hop.test"], &[], &["*.hop.test"]),
         ..Login::default()
     }
 }
@@ -315,12 +316,17 @@ async fn credssp_asks_who_the_server_is() {
     let unknown = settings(other.trusted());
     let error =
         hello(target(&server, false), login(Authentication::CredSsp, PASSWORD), unknown.clone()).await;
-    let error = error.unwrap_err().to_string();
-    assert!(error.contains("the password was not sent"), "{error}");
+    let error = error.unwrap_err();
+    assert_eq!(error.refusal().map(Refusal::code), Some(2_150_859_172), "{error}");
     assert!(seen.lock().unwrap().is_empty(), "no password arrived");
+    // A list of its own is for such servers.
     let mut allowed = login(Authentication::CredSsp, PASSWORD);
-    allowed.credssp = CredSspPolicy { allow_unproven: true, ..CredSspPolicy::default() };
-    assert_eq!(hello(target(&server, false), allowed, unknown).await.unwrap(), "hello\n");
+    allowed.policy = policy(&[], &["WSMAN/SERVERA.hop.test"], &[]);
+    assert_eq!(hello(target(&server, false), allowed.clone(), unknown).await.unwrap(), "hello\n");
+    // It is not for servers that prove more.
+    let trusted = settings(authority.trusted());
+    let error = hello(target(&server, false), allowed, trusted).await.unwrap_err();
+    assert_eq!(error.refusal().map(Refusal::code), Some(2_150_859_171), "{error}");
 }
 
 #[tokio::test]
@@ -451,7 +457,7 @@ async fn what_is_missing_is_said_before_anything_is_sent() {
     let (server, _) = token_server(&authority, false).await;
     for (mut login, says) in [
         (login(Authentication::Ntlm, ""), "user name and password"),
-        (login(Authentication::CredSsp, ""), "user name and password"),
+        (login(Authentication::CredSsp, ""), "Requests must include user name and password"),
         (login(Authentication::Negotiate, ""), "Kerberos needs"),
         (login(Authentication::Kerberos, ""), "Kerberos needs"),
     ] {

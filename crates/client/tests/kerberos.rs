@@ -401,6 +401,7 @@ async fn credssp_with_kerberos_inside() {
         authentication: Authentication::CredSsp,
         identity: Some(realm.identity(user, "Alice-2026")),
         password: Some(Password { name: UserName::parse("alice@HOP.TEST"), password: "Alice-2026".into() }),
+        policy: common::policy(&["wsman/*.hop.test"], &[], &[]),
         ..Login::default()
     };
     let open = |user| Connection::open(target(&server, "servera.hop.test"), login(user), quick()).unwrap();
@@ -476,4 +477,32 @@ async fn tickets_that_the_user_got_anew_are_used() {
     assert!(error.to_string().contains("has expired"), "{error}");
     file.save(&log_in(3600).await).unwrap();
     whoami(&connect()).await.unwrap();
+}
+
+/// NTLM was allowed to come after Kerberos, but TrustedHosts does not have the host: Kerberos goes, NTLM does not.
+#[tokio::test]
+async fn kerberos_goes_where_ntlm_may_not() {
+    let realm = Realm::start().await;
+    let server = realm.server().await;
+    let login = Login {
+        authentication: Authentication::Negotiate,
+        identity: Some(realm.identity("alice", "Alice-2026")),
+        password: Some(Password { name: UserName::parse("alice@HOP.TEST"), password: "Alice-2026".into() }),
+        allow_ntlm: true,
+        ..Login::default()
+    };
+    let open = |host, login: &Login| Connection::open(target(&server, host), login.clone(), quick()).unwrap();
+    assert_eq!(whoami(&open("servera.hop.test", &login)).await.unwrap(), "hello\n");
+    let before = server.requests();
+    // The domain has no ticket for this one; NTLM would be next.
+    let error = whoami(&open("other.hop.test", &login)).await.unwrap_err();
+    let Error::Policy { before: Some(kerberos), .. } = error.root() else { panic!("{error}") };
+    assert!(matches!(**kerberos, Error::Credentials { .. }), "{kerberos}");
+    assert_eq!(error.refusal().map(|refusal| refusal.code()), Some(2_150_858_980));
+    assert_eq!(server.requests(), before, "nothing was sent");
+    // In the list it may; this server speaks no NTLM.
+    let trusting = Login { policy: common::policy(&[], &[], &["other.hop.test"]), ..login };
+    let error = whoami(&open("other.hop.test", &trusting)).await.unwrap_err();
+    assert!(error.refusal().is_none(), "{error}");
+    assert!(server.requests() > before, "a proof went");
 }

@@ -8,8 +8,11 @@
 //! * The **server** calls [`explain`] with what an accepted ticket and authenticator tell, whatever the client
 //!   program was, and keeps the [`SessionReport`] with the session.
 //! * Inside the session, a second hop that fails reads that report and prints it.
+//!
+//! Passwords have a policy of their own, [`credssp`].
 #![forbid(unsafe_code)]
 
+pub mod credssp;
 mod decision;
 mod mode;
 mod reason;

@@ -40,6 +40,8 @@ pub enum Who {
     DomainAdministrator,
     /// An administrator of the server.
     ServerAdministrator,
+    /// An administrator of the client's machine.
+    ClientAdministrator,
 }
 
 impl Who {
@@ -49,6 +51,7 @@ impl Who {
             Who::User => "you",
             Who::DomainAdministrator => "a domain administrator",
             Who::ServerAdministrator => "an administrator of the server",
+            Who::ClientAdministrator => "an administrator of this machine",
         }
     }
 }

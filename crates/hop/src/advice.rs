@@ -4,11 +4,13 @@ use std::error::Error;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use hop_client::authentication::Unproven;
+use hop_auth::Error as AuthError;
+use hop_auth::http::Scheme;
 use hop_client::kerberos::IdentityError;
 use hop_client::memory::Memory;
 use hop_client::proxy::ProxyError;
 use hop_client::{Connection, Error as ClientError};
+use hop_delegation::credssp::{Refusal, RefusalKind};
 use hop_delegation::{Mode, Names};
 use hop_kerberos::PrincipalError;
 use hop_kerberos_io::Error as KerberosError;
@@ -22,12 +24,38 @@ pub fn fail(code: u8, error: &(dyn Error + 'static)) -> ExitCode {
 
 /// The error and its causes on one line, then advice on lines of its own.
 pub fn text(error: &(dyn Error + 'static)) -> String {
+    let client = error.downcast_ref::<ClientError>();
+    if let Some((client, refusal)) = client.and_then(|client| Some((client, client.refusal()?))) {
+        return refused(client, refusal);
+    }
     let mut text = chain(error);
     for line in advice(error) {
         text.push_str("\n  ");
         text.push_str(&line);
     }
     text
+}
+
+/// WinRM's code and words, what was tried before, and the remedies.
+fn refused(error: &ClientError, refusal: &Refusal) -> String {
+    let mut text = format!("{refusal} (error {0}, {0:#010X})", refusal.code());
+    if let ClientError::Policy { before: Some(before), .. } = error.root() {
+        text.push_str("\n  Kerberos was tried first: ");
+        text.push_str(&self::text(before.as_ref()).replace('\n', "\n  "));
+    }
+    let kept = match refusal.kind() {
+        RefusalKind::NtlmOnly => "The password was not sent.",
+        _ => "Nothing was sent.",
+    };
+    text.push_str("\n  ");
+    text.push_str(kept);
+    text.push_str(" What would help:\n");
+    for line in refusal.advice().lines() {
+        text.push_str("  ");
+        text.push_str(line);
+        text.push('\n');
+    }
+    text.trim_end().to_owned()
 }
 
 /// The error and those causes that it does not repeat already.
@@ -83,17 +111,25 @@ fn advice(error: &(dyn Error + 'static)) -> Vec<String> {
                 .into(),
         ),
         Some(ClientError::Proxy { source, .. }) => lines.extend(about_proxies(source).map(Into::into)),
+        Some(ClientError::Authentication { host, source }) if offers_no_credssp(source.as_ref()) => {
+            lines.push(format!(
+                "{host} takes no passwords. If it is to: `hop credssp enable --role server` there, or \
+                 `Enable-WSManCredSSP -Role Server` on Windows (docs/credssp.md)."
+            ));
+        }
         Some(ClientError::Tls { .. }) if chain(error).contains("certificate") => lines.push(
             "Trust its authority with --ca FILE, or the one certificate with --pin SHA256 (`openssl x509 -fingerprint \
              -sha256` shows it)."
                 .into(),
         ),
-        Some(ClientError::Authentication { source, .. }) if source.is::<Unproven>() => lines.push(
-            "Register WSMAN/HOST for the host's account so that Kerberos can vouch for it, give it a trusted certificate \
-             (--ca), or, if you know the network, say --allow-unproven."
-                .into(),
-        ),
         _ => {}
+    }
+    if let Some(hop_policy::Error::NeverRead { .. }) = error.downcast_ref() {
+        lines.push(
+            "Until it is read nothing is sent by CredSSP or NTLM, because what it forbids is not known. Get a ticket \
+             (`hop login`) and try `hop credssp refresh`, or take `domain` out of policy.toml (docs/credssp.md)."
+                .to_owned(),
+        );
     }
     lines.extend(kerberos(error).and_then(about_tickets));
     lines
@@ -118,6 +154,10 @@ fn about_proxies(error: &ProxyError) -> Option<&'static str> {
         ProxyError::Unauthorized { .. } => "Check user and password; the proxy's log says why it refused.",
         _ => return None,
     })
+}
+
+fn offers_no_credssp(error: &(dyn Error + 'static)) -> bool {
+    matches!(error.downcast_ref(), Some(AuthError::NotOffered { expected: Scheme::CredSsp, .. }))
 }
 
 /// The error of Kerberos among the causes.

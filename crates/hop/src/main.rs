@@ -1,10 +1,12 @@
 //! `hop`: PowerShell Remoting done whole, second hop included.
 #![allow(
     rustdoc::broken_intra_doc_links,
+    rustdoc::invalid_html_tags,
     reason = "doc comments of arguments are help texts, where brackets say optional"
 )]
 
 mod advice;
+mod credssp;
 mod decode;
 mod doctor;
 mod domain;
@@ -13,11 +15,15 @@ mod lab;
 mod login;
 mod password;
 mod pipeline;
+mod question;
 mod remoting;
 mod run;
 mod serve;
+mod settings;
 mod shell;
 mod ticket;
+mod trust;
+mod user;
 
 use std::process::ExitCode;
 
@@ -44,6 +50,9 @@ enum Command {
     Run(Box<run::Arguments>),
     /// Serve remoting on this machine (Enable-PSRemoting)
     Serve(serve::Arguments),
+    /// Manage the users of this host who are in no domain
+    #[command(subcommand)]
+    User(user::Command),
     /// Get your first ticket, for everything after it (kinit)
     ///
     /// Proves to the domain who you are and puts the ticket into your credential cache, where hop and every other
@@ -53,6 +62,12 @@ enum Command {
     /// Look at tickets and at what a session may do with them
     #[command(subcommand)]
     Ticket(ticket::Command),
+    /// Say who may have a password by CredSSP, and whether this machine takes any (Enable-WSManCredSSP)
+    #[command(subcommand)]
+    Credssp(credssp::Command),
+    /// Say which hosts NTLM may speak to though nothing proves who they are (TrustedHosts)
+    #[command(subcommand)]
+    Trust(trust::Command),
     /// Find out why a server, or a service behind it, cannot be reached as you
     Doctor(doctor::Arguments),
     /// Turn a captured message, fragment or token into readable text
@@ -79,8 +94,11 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(arguments) => run::run(*arguments),
         Command::Serve(arguments) => serve::run(arguments),
+        Command::User(command) => user::run(&command),
         Command::Login(arguments) => login::run(&arguments),
         Command::Ticket(command) => ticket::run(&command),
+        Command::Credssp(command) => credssp::run(&command),
+        Command::Trust(command) => trust::run(&command),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Decode(arguments) => decode::run(&arguments),
         Command::Shell(arguments) => shell::run(&arguments),

@@ -10,22 +10,27 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use hop_auth::UserName;
-use hop_client::authentication::{Authentication, Login, Password};
+use hop_client::authentication::{Authentication, Login, Password, PasswordPolicy};
 use hop_client::http::Settings;
 use hop_client::kerberos::{Identity, Source};
 use hop_client::runspace_pool::PoolOptions;
 use hop_client::{Connection, Error as ClientError, Hosts, RunspacePool, fan_out};
+use hop_delegation::credssp::Refusal;
 use hop_host::convert::{error_from_body, from_clixml, to_clixml};
 use hop_powershell_runtime::host::{
-    CancellationToken, ProgressRecord, RemoteCommand, RemoteEvent, RemoteSession, RemoteTarget, Remoting,
+    CancellationToken, CredSspSettings, ProgressRecord, RemoteCommand, RemoteEvent, RemoteSession,
+    RemoteTarget, Remoting,
 };
-use hop_powershell_runtime::value::{Error, ErrorCategory, ErrorRecord, Exception, Uuid, Value};
+use hop_powershell_runtime::value::{
+    Error, ErrorCategory, ErrorDetails, ErrorRecord, Exception, Uuid, Value,
+};
 use hop_psrp::client::PipelineEvent;
 use hop_psrp::keys::Protection;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
 use crate::pipeline::{self, Script};
+use crate::settings::Settings as PolicySettings;
 use crate::{advice, run, ticket};
 
 const TRANSPORT_EXCEPTION: &str = "System.Management.Automation.Remoting.PSRemotingTransportException";
@@ -38,6 +43,7 @@ pub struct Remote {
     identity: OnceLock<Arc<Identity>>,
     sessions: BTreeMap<i32, Session>,
     last_id: i32,
+    settings: PolicySettings,
 }
 
 struct Session {
@@ -47,7 +53,7 @@ struct Session {
 
 /// Where one command goes.
 enum Goal {
-    Connect { computer: String, connection: Result<Box<Connection>, String> },
+    Connect { computer: String, connection: Result<Box<Connection>, Failure> },
     Session { computer: String, pool: Arc<RunspacePool> },
     NoSession(i32),
 }
@@ -55,7 +61,27 @@ enum Goal {
 /// What the network tells the engine's thread.
 enum News {
     Event { computer: String, instance: Uuid, event: PipelineEvent },
-    Failed { computer: String, text: String },
+    Failed { computer: String, failure: Failure },
+}
+
+/// Why a computer was not reached.
+enum Failure {
+    /// Any other reason, in words.
+    Text(String),
+    /// The policy of this machine.
+    Refused(Refusal),
+}
+
+impl From<String> for Failure {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<&str> for Failure {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
 }
 
 impl Remote {
@@ -74,7 +100,7 @@ impl Remote {
     }
 
     /// A connection by the options of the cmdlet.
-    fn connection(&self, computer: &str, options: &[(String, Value)]) -> Result<Connection, String> {
+    fn connection(&self, computer: &str, options: &[(String, Value)]) -> Result<Connection, Failure> {
         if self.hosts.get().is_none() {
             let hosts = Hosts::load(|name| std::env::var_os(name)).map_err(|e| advice::text(&e))?;
             let _ = self.hosts.set(hosts);
@@ -95,17 +121,23 @@ impl Remote {
                 _ => {}
             }
         }
-        login.identity = Some(match &login.password {
+        if login.password.is_some() {
+            login.policy = PasswordPolicy::of_this_machine().map_err(|e| advice::text(&e))?;
+        }
+        // As on Windows: where a password was given, NTLM follows Kerberos, and TrustedHosts guards it.
+        login.allow_ntlm = login.password.is_some();
+        login.identity = match &login.password {
             Some(Password { name, password }) => {
                 let source = Source::Password { principal: name.to_string(), password: password.clone() };
-                Arc::new(Identity::new(source).map_err(|e| advice::text(&e))?)
+                Some(Arc::new(Identity::new(source).map_err(|e| advice::text(&e))?))
             }
-            None => self.own_identity()?,
-        });
+            // It cannot do without a password, and says so.
+            None if login.authentication == Authentication::CredSsp => None,
+            None => Some(self.own_identity()?),
+        };
         // Who sits at the session's far end is who the proxy is to know; the credential was given for the host.
         let proxy = run::proxy::unattended(&target, &self.own_identity()?).map_err(|e| advice::text(&*e))?;
-        Connection::open(target, login, Settings { proxy, ..Settings::default() })
-            .map_err(|e| advice::text(&e))
+        Connection::open(target, login, Settings { proxy, ..Settings::default() }).map_err(|e| explained(&e))
     }
 
     fn own_identity(&self) -> Result<Arc<Identity>, String> {
@@ -201,11 +233,12 @@ impl Remoting for Remote {
         name: Option<&str>,
         options: &[(String, Value)],
     ) -> Result<RemoteSession, Error> {
-        let connection = self.connection(computer, options).map_err(|text| open_error(computer, &text))?;
+        let connection =
+            self.connection(computer, options).map_err(|failure| not_opened(computer, failure))?;
         let pool = self
             .runtime()?
             .block_on(RunspacePool::open(&connection, PoolOptions::default()))
-            .map_err(|error| open_error(computer, &explained(&error)))?;
+            .map_err(|error| not_opened(computer, explained(&error)))?;
         self.last_id += 1;
         let id = self.last_id;
         let info = RemoteSession {
@@ -234,6 +267,10 @@ impl Remoting for Remote {
     fn sessions(&self) -> Vec<RemoteSession> {
         self.sessions.values().map(|session| session.info.clone()).collect()
     }
+
+    fn credssp_settings(&mut self) -> Option<&mut dyn CredSspSettings> {
+        Some(&mut self.settings)
+    }
 }
 
 impl Drop for Remote {
@@ -255,16 +292,16 @@ impl Drop for Remote {
 
 /// One command on one computer; everything it says goes to the engine's thread.
 async fn reach(goal: Goal, script: Arc<Script>, stop: watch::Receiver<bool>, news: mpsc::Sender<News>) {
-    let failed = |computer: &str, text: String| {
-        let _ = news.send(News::Failed { computer: computer.to_owned(), text });
+    let failed = |computer: &str, failure: Failure| {
+        let _ = news.send(News::Failed { computer: computer.to_owned(), failure });
     };
     let (computer, pool, own) = match goal {
-        Goal::NoSession(id) => return failed("", format!("there is no session with the id {id}")),
+        Goal::NoSession(id) => return failed("", format!("there is no session with the id {id}").into()),
         Goal::Session { computer, pool } => (computer, pool, false),
         Goal::Connect { computer, connection } => {
             let connection = match connection {
                 Ok(connection) => connection,
-                Err(text) => return failed(&computer, text),
+                Err(failure) => return failed(&computer, failure),
             };
             match RunspacePool::open(&connection, PoolOptions::default()).await {
                 Ok(pool) => (computer, Arc::new(pool), true),
@@ -277,7 +314,7 @@ async fn reach(goal: Goal, script: Arc<Script>, stop: watch::Receiver<bool>, new
         let _ = news.send(News::Event { computer: computer.clone(), instance, event });
     };
     if let Err(error) = pipeline::run(&pool, &script, stop, &mut on_event).await {
-        failed(&computer, advice::text(&error));
+        failed(&computer, advice::text(&error).into());
     }
     if own && let Some(pool) = Arc::into_inner(pool) {
         // The command has ended; that the server is slow to forget the session is not its failure.
@@ -286,7 +323,10 @@ async fn reach(goal: Goal, script: Arc<Script>, stop: watch::Receiver<bool>, new
 }
 
 /// The error, and where it comes from a missing delegated credential, the reason and the remedies.
-fn explained(error: &ClientError) -> String {
+fn explained(error: &ClientError) -> Failure {
+    if let Some(refusal) = error.refusal() {
+        return Failure::Refused(refusal.clone());
+    }
     let without_credentials = matches!(error.root(), ClientError::Credentials { .. });
     let reason = without_credentials
         .then(|| ticket::session_report().ok().and_then(|report| report.explanation(&ticket::refusals())))
@@ -295,13 +335,14 @@ fn explained(error: &ClientError) -> String {
         Some(reason) => format!("{error}\n{}", reason.trim_end()),
         None => advice::text(error),
     }
+    .into()
 }
 
 /// What came, as the engine sees it. False if it wants no more.
 fn hand_on(news: News, event: &mut dyn FnMut(RemoteEvent) -> bool) -> bool {
     let (computer, instance, piece) = match news {
-        News::Failed { computer, text } => {
-            return event(RemoteEvent::Error(open_error(&computer, &text).record().clone()));
+        News::Failed { computer, failure } => {
+            return event(RemoteEvent::Error(failed(&computer, failure).record().clone()));
         }
         News::Event { computer, instance, event } => (computer, instance, event),
     };
@@ -351,6 +392,46 @@ fn labelled(value: Value, computer: &str, instance: Uuid) -> Value {
     object.set_note("RunspaceId", Value::Guid(instance));
     object.set_note("PSShowComputerName", Value::Bool(true));
     Value::Object(object)
+}
+
+/// The error of a command that did not reach its computer.
+fn failed(computer: &str, failure: Failure) -> Error {
+    match failure {
+        Failure::Text(text) => open_error(computer, &text),
+        Failure::Refused(refusal) => refused(computer, &refusal, "PSSessionStateBroken"),
+    }
+}
+
+/// The error of a session that was not opened.
+fn not_opened(computer: &str, failure: Failure) -> Error {
+    match failure {
+        Failure::Text(text) => open_error(computer, &text),
+        Failure::Refused(refusal) => refused(computer, &refusal, "PSSessionOpenFailed"),
+    }
+}
+
+/// PowerShell's record of an error of WinRM; `id` is the end of its identifier.
+fn refused(computer: &str, refusal: &Refusal, id: &str) -> Error {
+    let message = format!(
+        "Connecting to remote server {computer} failed with the following error message : {refusal} For more \
+         information, see the about_Remote_Troubleshooting Help topic."
+    );
+    let details = ErrorDetails {
+        message: format!("[{computer}] {message}"),
+        recommended_action: format!("What would help:\n{}", refusal.advice().trim_end()),
+    };
+    let exception = Exception::new(TRANSPORT_EXCEPTION, message)
+        .with_property("ErrorCode", Value::Int32(refusal.code().cast_signed()))
+        .with_property("TransportMessage", Value::string(refusal.text()));
+    let mut record = ErrorRecord::new(
+        Arc::new(exception),
+        &format!("{},{id}", refusal.error_id()),
+        ErrorCategory::OpenError,
+        Value::string(computer),
+    );
+    record.of_transport = true;
+    record.set_details(Some(details));
+    Error::from_record(Arc::new(record))
 }
 
 fn open_error(computer: &str, text: &str) -> Error {

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use hop_delegation::credssp::Source;
+use hop_policy::Policy;
 use hop_server::ServerConfig;
 
 use crate::advice;
@@ -46,5 +48,33 @@ pub fn run(arguments: Arguments) -> ExitCode {
     if !arguments.listen.is_empty() {
         config.listen = arguments.listen;
     }
+    hop_server::start_log();
+    config.auth.credssp = Some(takes_passwords(config.auth.credssp));
     hop_server::run(config).unwrap_or_else(|error| advice::fail(1, &error))
+}
+
+/// Whether clients may hand over passwords by CredSSP: Group Policy decides before the server's configuration, which
+/// decides before `hop credssp enable --role server`.
+fn takes_passwords(configured: Option<bool>) -> bool {
+    let service = match Policy::load() {
+        Ok(policy) => policy.effective.service,
+        Err(error) => {
+            tracing::error!(%error, "CredSSP is off: the policy cannot be read");
+            return false;
+        }
+    };
+    match (service, configured) {
+        (Some(service), _) if matches!(service.source, Source::GroupPolicy { .. }) => {
+            if configured.is_some_and(|configured| configured != service.value) {
+                tracing::warn!(
+                    allowed = service.value,
+                    "Group Policy decides about CredSSP, not the configuration"
+                );
+            }
+            service.value
+        }
+        (_, Some(configured)) => configured,
+        (Some(service), None) => service.value,
+        (None, None) => false,
+    }
 }

@@ -3,6 +3,7 @@
 
 mod clixml;
 pub mod console;
+pub mod credssp;
 mod data;
 mod engine;
 mod files;
@@ -29,6 +30,7 @@ pub fn command_table() -> CommandTable {
     output::register(&mut table);
     files::register(&mut table);
     clixml::register(&mut table);
+    credssp::register(&mut table);
     data::register(&mut table);
     modules::register(&mut table);
     session::register(&mut table);

@@ -13,7 +13,7 @@ use hop_powershell_runtime::value::{
 
 use crate::files::{self, Encoding, FileItem};
 
-const TYPES: [&str; 9] = [
+const TYPES: [&str; 10] = [
     "System.IO.File",
     "System.IO.Directory",
     "System.IO.FileInfo",
@@ -23,6 +23,7 @@ const TYPES: [&str; 9] = [
     "System.Net.WebUtility",
     "System.Environment",
     "System.DateTimeOffset",
+    "System.Management.Automation.PSCredential",
 ];
 
 /// Makes the types known to a session.
@@ -90,9 +91,28 @@ impl TypeProvider for NetTypes {
             "System.Net.WebUtility" => web(&lower, args),
             "System.Environment" => environment(runspace, &lower, args),
             "System.DateTimeOffset" if lower == "new" => offset(args),
+            "System.Management.Automation.PSCredential" if lower == "new" => credential(args),
             _ => None,
         }
     }
+}
+
+/// `[pscredential]::new(NAME, SECURESTRING)`.
+fn credential(args: &[Value]) -> Option<Outcome> {
+    let [user, password] = args else { return None };
+    let Value::SecureString(password) = password.base() else { return None };
+    let user = to_text(user);
+    if user.is_empty() {
+        return Some(Err(Error::dotnet(
+            "System.Management.Automation.PSArgumentException",
+            "Cannot process argument because the value of argument \"userName\" is not valid. Change the value of the \
+             \"userName\" argument and run the operation again.",
+        )));
+    }
+    Some(Ok(Value::custom_typed(
+        "System.Management.Automation.PSCredential",
+        [("UserName", Value::from(user)), ("Password", Value::SecureString(Arc::clone(password)))],
+    )))
 }
 
 fn text(args: &[Value], at: usize) -> String {

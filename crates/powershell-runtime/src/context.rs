@@ -51,6 +51,14 @@ impl CmdletContext<'_> {
         self.error(Arc::clone(error.record()))
     }
 
+    /// `ShouldContinue`: asks the user, whatever `-Confirm` and `$ConfirmPreference` say.
+    pub fn should_continue(&mut self, query: &str, caption: &str) -> Run<bool> {
+        let choices = ["&Yes", "&No", "&Suspend"]
+            .map(|label| crate::host::Choice { label: label.to_string(), help: String::new() });
+        let answer = self.runspace.host.prompt_for_choice(caption, query, &choices, 0);
+        answer.map(|choice| choice == 0).map_err(|error| self.terminate(error))
+    }
+
     /// Makes a terminating error of this cmdlet: return it with `Err`.
     pub fn terminate(&mut self, error: Error) -> Flow {
         self.call.complete_record(error.record());

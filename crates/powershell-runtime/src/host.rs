@@ -293,4 +293,22 @@ pub trait Remoting {
     fn close(&mut self, id: i32) -> Result<(), Error>;
     /// All open sessions.
     fn sessions(&self) -> Vec<RemoteSession>;
+    /// The settings that say which computers may have a password, if this machine has any.
+    fn credssp_settings(&mut self) -> Option<&mut dyn CredSspSettings> {
+        None
+    }
+}
+
+/// This machine's settings of CredSSP, for `Enable-WSManCredSSP` and its kin. The engine itself knows no files of them.
+///
+/// Errors are messages for the user.
+pub trait CredSspSettings {
+    /// Lets these computers have passwords, besides those that may have them already.
+    fn enable_client(&mut self, computers: &[String]) -> Result<(), String>;
+    /// Lets no computer have passwords.
+    fn disable_client(&mut self) -> Result<(), String>;
+    /// Lets this computer's service take passwords, or not.
+    fn set_server(&mut self, on: bool) -> Result<(), String>;
+    /// The entries for `wsman` in their order, and whether this computer's service takes passwords.
+    fn state(&mut self) -> Result<(Vec<String>, bool), String>;
 }

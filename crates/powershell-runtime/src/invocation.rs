@@ -179,7 +179,7 @@ impl Invocation {
             if record.activity().is_empty() {
                 record.set_activity(&self.activity());
             }
-            if !self.error_suffix.is_empty() {
+            if !self.error_suffix.is_empty() && !record.of_transport {
                 let id = record.fully_qualified_id();
                 let tail = format!(",{}", self.error_suffix);
                 if !id.ends_with(&tail) {

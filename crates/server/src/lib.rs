@@ -26,15 +26,17 @@ mod network;
 mod runtime_dir;
 mod sys;
 mod tickets;
+mod users_file;
 
 pub use auth_config::{AuthConfig, CbtHardeningLevel};
 pub use certificate_map::CertificateRule;
 pub use config::{ConfigError, ServerConfig};
 pub use mapping::MapRule;
 pub use monitor::{ServerError, run};
+pub use users_file::{UsersFile, UsersFileError};
 
 /// Where the users of this host are kept who are in no domain.
-const USERS_FILE: &str = "/etc/hop/users";
+pub const USERS_FILE: &str = "/etc/hop/users";
 
 /// The hidden argument with which a server starts itself again as its network process.
 const NETWORK_ARGUMENT: &str = "serve-network-process";
@@ -50,7 +52,8 @@ pub fn run_helper_process() -> Option<std::process::ExitCode> {
 }
 
 /// Sends the log to stderr, unless the program has its own subscriber. `HOP_LOG` takes a filter such as `debug`.
-fn start_log() {
+/// [`run`] does it first; call it to log before that.
+pub fn start_log() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("HOP_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     let log = tracing_subscriber::fmt()

@@ -52,6 +52,20 @@ impl RuntimeDir {
         Ok(Self { own, _lock: lock, swept, in_memory: is_in_memory(base) })
     }
 
+    /// Makes a directory of programs for every session: these names run that command.
+    pub fn add_programs(&self, names: &[&str], command: &[String]) -> io::Result<PathBuf> {
+        let path = self.own.join("bin");
+        DirBuilder::new().mode(0o755).create(&path)?;
+        fs::set_permissions(&path, Permissions::from_mode(0o755))?;
+        let words: Vec<String> = command.iter().map(|w| format!("'{}'", w.replace('\'', r"'\''"))).collect();
+        for name in names {
+            let program = path.join(name);
+            fs::write(&program, format!("#!/bin/sh\nexec {} \"$@\"\n", words.join(" ")))?;
+            fs::set_permissions(&program, Permissions::from_mode(0o755))?;
+        }
+        Ok(path)
+    }
+
     /// Makes the directory of a session, still empty and this process's own.
     pub fn new_session(&self) -> io::Result<SessionDir> {
         let path = self.own.join(random_name());

@@ -29,7 +29,7 @@ pub(crate) fn request(bytes: &[u8], limits: &Limits) -> Result<Request, Rejected
     };
     let (header, body) = parts(bytes, limits).map_err(reject(None))?;
     if let Some(content) = body.children.first()
-        && content.is(uri::IDENTIFY, "Identify")
+        && identify_namespace(content, "Identify").is_some()
     {
         return Ok(Envelope { header: Header::default(), body: Operation::Identify });
     }
@@ -46,6 +46,11 @@ pub(crate) fn request(bytes: &[u8], limits: &Limits) -> Result<Request, Rejected
     Ok(Envelope { header: fields, body: operation })
 }
 
+/// The namespace of an element of Identify: there are two spellings.
+fn identify_namespace(element: &Element, name: &str) -> Option<&'static str> {
+    [uri::IDENTIFY, uri::IDENTIFY_OF_SPECIFICATION].into_iter().find(|namespace| element.is(namespace, name))
+}
+
 pub(crate) fn response(bytes: &[u8], limits: &Limits) -> Result<Response> {
     let (header, body) = parts(bytes, limits)?;
     let fields = self::header(&header)?;
@@ -58,10 +63,9 @@ pub(crate) fn response(bytes: &[u8], limits: &Limits) -> Result<Response> {
         return Ok(Envelope { header: fields, body: Err(fault(element)) });
     }
     if let Some(element) = content
-        && element.is(uri::IDENTIFY, "IdentifyResponse")
+        && let Some(namespace) = identify_namespace(element, "IdentifyResponse")
     {
-        let text =
-            |name| element.child(uri::IDENTIFY, name).map(|e| e.trimmed().to_owned()).unwrap_or_default();
+        let text = |name| element.child(namespace, name).map(|e| e.trimmed().to_owned()).unwrap_or_default();
         let identify = IdentifyResponse {
             protocol_version: text("ProtocolVersion"),
             product_vendor: text("ProductVendor"),

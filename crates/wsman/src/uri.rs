@@ -19,7 +19,9 @@ pub const TRANSFER: &str = "http://schemas.xmlsoap.org/ws/2004/09/transfer";
 /// WS-Enumeration.
 pub const ENUMERATION: &str = "http://schemas.xmlsoap.org/ws/2004/09/enumeration";
 /// `Identify`.
-pub const IDENTIFY: &str = "http://schemas.dmtf.org/wbem/wsman/identify/1/wsmanidentity.xsd";
+pub const IDENTIFY: &str = "http://schemas.dmtf.org/wbem/wsman/identity/1/wsmanidentity.xsd";
+/// The same as [MS-WSMV] 2.2.1 spells it; Windows itself says [`IDENTIFY`], and some clients ask with this.
+pub const IDENTIFY_OF_SPECIFICATION: &str = "http://schemas.dmtf.org/wbem/wsman/identify/1/wsmanidentity.xsd";
 /// `creationXml` and its siblings, [MS-PSRP] 3.1.5.3.1.
 pub const POWERSHELL: &str = "http://schemas.microsoft.com/powershell";
 /// XML's own namespace (`xml:lang`).

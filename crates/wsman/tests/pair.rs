@@ -427,6 +427,18 @@ fn identify_needs_no_owner() {
     assert!(matches!(answer.body, Ok(OperationResponse::Identify(i)) if i.product_vendor == "secondhop"));
     let delete: Request = Envelope { header: Header::default(), body: Operation::Delete };
     assert!(pair.shells.identify(&delete.to_bytes()).is_none());
+    // Both spellings of the namespace are understood; Windows's is spoken.
+    for asked in
+        [include_str!("corpus/request/identify.xml"), include_str!("corpus/request/identify_as_windows.xml")]
+    {
+        let answer = String::from_utf8(pair.shells.identify(asked.as_bytes()).unwrap()).unwrap();
+        assert!(answer.contains("/wsman/identity/1/wsmanidentity.xsd"), "{answer}");
+        let other = answer.replace("/wsman/identity/1/", "/wsman/identify/1/");
+        for answer in [answer, other] {
+            let response = Response::parse(answer.as_bytes(), &Limits::default()).unwrap();
+            assert!(matches!(response.body, Ok(OperationResponse::Identify(_))));
+        }
+    }
 }
 
 #[test]

@@ -17,9 +17,11 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use hop_client::{
     Cause, Error, Hosts, Target,
+    authentication::PasswordPolicy,
     http::{Http, Settings},
     security::{Body, Channel, Provider, Security},
 };
+use hop_delegation::credssp::{List, Policy, Setting, Source};
 use hop_psrp::Target as PsrpTarget;
 use hop_wsman::{
     CommandId, Signal,
@@ -365,4 +367,21 @@ impl Security for NoSecurity {
             Err("not an envelope".into())
         }
     }
+}
+
+/// A policy of lists: who may have the password, who may although NTLM is all the proof, and TrustedHosts.
+pub fn policy(allow: &[&str], ntlm_only: &[&str], trusted: &[&str]) -> PasswordPolicy {
+    let source = || Source::File("the test".to_owned());
+    let list = |entries: &[&str]| List {
+        enabled: Some(Setting::new(true, source())),
+        entries: entries.iter().map(|entry| Setting::new((*entry).to_owned(), source())).collect(),
+    };
+    let policy = Policy {
+        client: Some(Setting::new(true, source())),
+        allow_fresh: list(allow),
+        allow_fresh_ntlm_only: list(ntlm_only),
+        trusted_hosts: list(trusted),
+        ..Policy::default()
+    };
+    PasswordPolicy { policy: Arc::new(policy), ..PasswordPolicy::default() }
 }

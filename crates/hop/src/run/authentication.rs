@@ -4,7 +4,8 @@ use std::{error::Error, path::PathBuf, sync::Arc};
 
 use hop_auth::UserName;
 use hop_client::{
-    authentication::{Authentication, CredSspPolicy, Login, Password},
+    Target,
+    authentication::{Authentication, Login, Password, PasswordPolicy},
     kerberos::{Identity, Source},
     tls::{ClientCertificate, TlsOptions, Trust},
 };
@@ -21,12 +22,9 @@ pub struct AuthenticationArguments {
     #[arg(long, value_name = "WAY", value_parser = |s: &str| s.parse::<Authentication>())]
     pub authentication: Option<Authentication>,
     /// With negotiate and credssp: NTLM may take Kerberos's place where there is no ticket. It does not prove who the
-    /// host is
+    /// host is: `hop trust` says which hosts it may speak to all the same, `hop credssp` which may have your password
     #[arg(long)]
     pub allow_ntlm: bool,
-    /// With credssp: also hosts that prove their name neither by Kerberos nor by a certificate get your password
-    #[arg(long)]
-    pub allow_unproven: bool,
     /// HTTPS instead of HTTP; the default port is 5986
     #[arg(long)]
     pub https: bool,
@@ -84,9 +82,16 @@ impl AuthenticationArguments {
 }
 
 /// What the options name. A password is proved to the KDC here, before any host is contacted, unless NTLM will do.
-pub async fn of(arguments: &Arguments) -> Result<Login, Box<dyn Error>> {
+pub async fn of(arguments: &Arguments, targets: &[Target]) -> Result<Login, Box<dyn Error>> {
     let options = &arguments.authentication;
     let authentication = options.way(arguments.delegate.unwrap_or_default())?;
+    let by_entry = |target: &Target| arguments.delegate.or(target.delegation) == Some(Mode::CredSsp);
+    // The policy guards the password, where one could go or NTLM speak.
+    let policy = match authentication {
+        Authentication::CredSsp | Authentication::Ntlm => PasswordPolicy::of_this_machine()?,
+        _ if options.allow_ntlm || targets.iter().any(by_entry) => PasswordPolicy::of_this_machine()?,
+        _ => PasswordPolicy::default(),
+    };
     let password = match (&arguments.user, authentication) {
         (_, Authentication::Certificate) => None,
         (Some(user), _) if arguments.keytab.is_none() => Some(Password {
@@ -105,7 +110,7 @@ pub async fn of(arguments: &Arguments) -> Result<Login, Box<dyn Error>> {
         identity,
         password,
         allow_ntlm: options.allow_ntlm,
-        credssp: CredSspPolicy { allow_unproven: options.allow_unproven, ..CredSspPolicy::default() },
+        policy,
         delegation: arguments.delegate,
     })
 }
@@ -189,7 +194,7 @@ mod tests {
                     .is_err_and(|error| error.contains(way) && error.contains("--delegate auto"))
             );
         }
-        let credssp = parse(&["--authentication", "CredSSP", "--allow-unproven"]).unwrap();
-        assert_eq!((credssp.way(Mode::CredSsp), credssp.allow_unproven), (Ok(Authentication::CredSsp), true));
+        let credssp = parse(&["--authentication", "CredSSP", "--allow-ntlm"]).unwrap();
+        assert_eq!((credssp.way(Mode::CredSsp), credssp.allow_ntlm), (Ok(Authentication::CredSsp), true));
     }
 }

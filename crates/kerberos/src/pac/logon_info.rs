@@ -89,6 +89,14 @@ impl LogonInfo {
         0x1000 + first % 0x3fff_0000
     }
 
+    /// The user's security identifier ([MS-DTYP] 2.4.2.2).
+    pub(super) fn user_sid(&self) -> Vec<u8> {
+        let mut sid = vec![1, 5, 0, 0, 0, 0, 0, 5];
+        sid.extend(domain(&self.client.realm));
+        sid.extend(self.user_id().to_le_bytes());
+        sid
+    }
+
     /// RPC_SID ([MS-DTYP] 2.4.2.3): S-1-5-21 and three numbers, with the count that goes before it.
     fn domain_id(&self) -> Vec<u8> {
         let mut sid = 4_u32.to_le_bytes().to_vec();

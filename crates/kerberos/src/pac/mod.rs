@@ -5,6 +5,7 @@ mod logon_info;
 mod ndr;
 #[cfg(test)]
 mod tests;
+mod upn_dns_info;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -51,6 +52,7 @@ impl Pac {
         let mut pac = Self::default();
         pac.set(kind::LOGON_INFO, info.encode()?);
         pac.set_client(&client.components.join("/"), auth_time)?;
+        pac.set(kind::UPN_DNS_INFO, upn_dns_info::encode(info)?);
         Ok(pac)
     }
 

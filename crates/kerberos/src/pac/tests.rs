@@ -138,6 +138,10 @@ for b in pac.buffers:
     elif b.type == 11:
         i = b.info.info
         print(i.proxy_target.string if hasattr(i.proxy_target, 'string') else i.proxy_target, [s.string for s in i.transited_services])
+    elif b.type == 12:
+        i = b.info
+        ex = i.ex
+        print(i.upn_name, i.dns_domain_name, i.flags, ex.samaccountname, str(ex.objectsid).startswith('S-1-5-21-'))
     elif b.type in (6, 7):
         print(b.type, b.info.type, len(b.info.signature))
 print(sorted(b.type for b in pac.buffers))
@@ -162,8 +166,9 @@ print(sorted(b.type for b in pac.buffers))
     let expected = "Älice Älice True 513 [513]\n\
                     KDC HOP True 0x4010\n\
                     Älice 1796000000\n\
+                    Älice@hop.test HOP.TEST 3 Älice True\n\
                     HTTP/c.hop.test ['HTTP/a.hop.test@HOP.TEST', 'HTTP/bb.hop.test@HOP.TEST']\n\
-                    6 16 12\n7 16 12\n[1, 6, 7, 10, 11, 16, 19]\n";
+                    6 16 12\n7 16 12\n[1, 6, 7, 10, 11, 12, 16, 19]\n";
     assert_eq!(text, expected, "{errors}");
 }
 

@@ -212,6 +212,8 @@ pub struct ErrorRecord {
     pub stack_trace: OnceLock<String>,
     /// Set when a `throw` statement raised it.
     pub thrown: OnceLock<()>,
+    /// It speaks of the way to another computer: no command's name is put after its identifier.
+    pub of_transport: bool,
 }
 
 impl ErrorRecord {
@@ -230,6 +232,7 @@ impl ErrorRecord {
             invocation: OnceLock::new(),
             stack_trace: OnceLock::new(),
             thrown: OnceLock::new(),
+            of_transport: false,
         }
     }
 
@@ -362,6 +365,7 @@ impl Error {
             invocation: old.invocation.clone(),
             stack_trace: old.stack_trace.clone(),
             thrown: old.thrown.clone(),
+            of_transport: old.of_transport,
         };
         Self::from_record(Arc::new(record))
     }

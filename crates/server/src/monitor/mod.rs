@@ -9,6 +9,7 @@ mod identity;
 mod kerberos;
 mod local_users;
 mod logins;
+mod newcomers;
 mod sessions;
 mod tickets;
 mod users;
@@ -48,6 +49,9 @@ use crate::{NETWORK_ARGUMENT, channel, network};
 const STOP_TIME: Duration = Duration::from_secs(5);
 /// Answers that may wait for the network process to read them; beyond that no new request is taken.
 const MAX_QUEUE: usize = 64;
+
+/// What clients call PowerShell in command shells.
+const POWERSHELLS: [&str; 5] = ["powershell", "PowerShell", "powershell.exe", "PowerShell.exe", "pwsh"];
 
 /// Runs a server until SIGTERM or SIGINT, or until its network process dies.
 ///
@@ -104,8 +108,12 @@ pub fn run(config: ServerConfig) -> Result<ExitCode, ServerError> {
     let network = start_network(theirs)?;
 
     let command = session_command(&config)?;
+    let programs = runtime
+        .add_programs(&POWERSHELLS, &powershell(&command))
+        .map_err(|source| ServerError::RuntimeDir { path: base.clone(), source })?;
     let settings = SessionSettings {
         command,
+        programs: Some(programs),
         environment: config.environment.clone().into_iter().collect(),
         max_per_user: config.max_shells_per_user as usize,
         max_processes: config.max_processes_per_shell as usize,
@@ -481,6 +489,15 @@ fn session_command(config: &ServerConfig) -> Result<Vec<String>, ServerError> {
         ))
     })?;
     Ok(vec![program, "host".to_owned()])
+}
+
+/// What runs scripts in command shells: the program of the PowerShell sessions.
+fn powershell(session_command: &[String]) -> Vec<String> {
+    match session_command {
+        [hop, host, ..] if host == "host" => vec![hop.clone(), "shell".to_owned()],
+        [program, ..] => vec![program.clone()],
+        [] => Vec::new(),
+    }
 }
 
 /// Tells that the server is ready: connections are taken from here on.

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,8 @@ const RESERVED: [&str; 2] = ["KRB5CCNAME", REPORT_ENV];
 pub(crate) struct SessionSettings {
     /// The PowerShell session command.
     pub command: Vec<String>,
+    /// Where programs of the server's own are that sessions find on PATH, after the system's.
+    pub programs: Option<PathBuf>,
     /// Variables from the configuration.
     pub environment: Vec<(String, String)>,
     /// Sessions one principal may have.
@@ -218,7 +221,12 @@ impl Sessions {
         client: Vec<(String, String)>,
     ) -> Result<(), SessionError> {
         let user = &session.user;
-        command.env("PATH", DEFAULT_PATH).env("HOME", &user.home).env("SHELL", &user.shell);
+        let mut path = std::ffi::OsString::from(DEFAULT_PATH);
+        if let Some(programs) = &self.settings.programs {
+            path.push(":");
+            path.push(programs);
+        }
+        command.env("PATH", path).env("HOME", &user.home).env("SHELL", &user.shell);
         command.env("USER", &user.name).env("LOGNAME", &user.name);
         for name in PASSED_ON {
             if let Some(value) = std::env::var_os(name) {
@@ -364,6 +372,7 @@ mod tests {
         fs::set_permissions(base.path(), Permissions::from_mode(0o711)).unwrap();
         let settings = SessionSettings {
             command: vec!["cat".to_owned()],
+            programs: None,
             environment: vec![],
             max_per_user,
             max_processes: 2,

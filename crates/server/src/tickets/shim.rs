@@ -179,3 +179,134 @@ fn refusal(wanted: &Wanted, client: &Principal) -> Option<Refusal> {
 fn application_tag(message: &[u8]) -> Option<u8> {
     message.first().filter(|tag| **tag & 0xE0 == 0x60).map(|tag| tag & 0x1F)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hop_kerberos::client::{TgsExchange, TgsOptions, TgsOutcome};
+    use std::time::Duration;
+
+    const REALM: &str = "HOP.TEST";
+
+    fn service(name: &str) -> Principal {
+        Principal::new(REALM, &["cifs", name])
+    }
+
+    /// A ticket for a service, as the real KDC makes them; nobody reads it here.
+    fn ticket(client: &Principal, server: Principal, now: SystemTime) -> Credential {
+        let rng = &mut rand::rng();
+        let key = EncryptionKey::random(EncryptionType::Aes256CtsHmacSha1, rng).unwrap();
+        let part = EncTicketPart {
+            flags: TicketFlags::FORWARDABLE,
+            session_key: EncryptionKey::random(EncryptionType::Aes256CtsHmacSha1, rng).unwrap(),
+            client: client.clone(),
+            transited_type: 1,
+            transited: Vec::new(),
+            auth_time: now,
+            start_time: Some(now),
+            end_time: now + Duration::from_secs(3600),
+            renew_till: None,
+            addresses: Vec::new(),
+            authorization_data: Vec::new(),
+        };
+        let ticket = part.seal(server.clone(), &key, Some(1), rng).unwrap().to_der().unwrap();
+        part.to_credential(&ticket, server)
+    }
+
+    fn now() -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000)
+    }
+
+    fn shim(client: &str) -> Shim {
+        let client = Principal::parse(client, None).unwrap();
+        Shim::new(&ticket(&client, Principal::new(REALM, &["HTTP", "a.hop.test"]), now()), &mut rand::rng())
+            .unwrap()
+    }
+
+    /// A program asks with the session's own ticket.
+    fn ask(shim: &Shim, options: TgsOptions) -> (TgsExchange, Vec<u8>) {
+        let tgt = shim.ccache().tgt().unwrap().clone();
+        let mut exchange = TgsExchange::new(&tgt, options, now(), &mut rand::rng()).unwrap();
+        let request = exchange.poll_transmit().unwrap().bytes;
+        (exchange, request)
+    }
+
+    fn code(reply: &[u8]) -> ErrorCode {
+        KdcError::parse(reply).unwrap().code
+    }
+
+    #[test]
+    fn a_service_ticket_is_the_one_that_was_fetched() {
+        let mut shim = shim("alice@HOP.TEST");
+        let rng = &mut rand::rng();
+        let (exchange, request) = ask(&shim, TgsOptions::new(service("b.hop.test")));
+        let Answer::Fetch { realm, wanted } = shim.handle(&request, now(), rng) else {
+            panic!("nothing is to be fetched")
+        };
+        assert_eq!(wanted.request.server, service("b.hop.test"));
+        let fetched = ticket(&shim.client, service("b.hop.test"), now());
+        let reply = shim.finish(realm, &wanted, Ok(fetched.clone()), now(), rng);
+        match exchange.handle_reply(&reply, now()).unwrap() {
+            TgsOutcome::Ticket(got) => {
+                assert_eq!((got.ticket, got.server), (fetched.ticket, fetched.server));
+            }
+            other => panic!("{other:?}"),
+        }
+        let refused = Refusal::new(ErrorCode::KDC_ERR_BADOPTION, "not listed");
+        let reply = shim.finish(realm, &wanted, Err(refused), now(), rng);
+        assert_eq!(code(&reply), ErrorCode::KDC_ERR_BADOPTION);
+    }
+
+    #[test]
+    fn nothing_that_could_be_used_elsewhere_is_given() {
+        let mut shim = shim("alice@HOP.TEST");
+        let tgt = shim.ccache().tgt().unwrap().clone();
+        let evidence = ticket(&shim.client, service("a.hop.test"), now());
+        for (what, options) in [
+            ("a forwarded ticket", TgsOptions::forward(&tgt)),
+            ("another ticket-granting ticket", TgsOptions::new(Principal::krbtgt(REALM, REALM))),
+            ("another realm's", TgsOptions::new(Principal::krbtgt(REALM, "OTHER.TEST"))),
+            ("S4U2Proxy", TgsOptions::s4u2proxy(&evidence, service("b.hop.test"))),
+        ] {
+            let (_, request) = ask(&shim, options);
+            let Answer::Reply(reply) = shim.handle(&request, now(), &mut rand::rng()) else {
+                panic!("{what} is not refused here")
+            };
+            // Evidence is looked for in a realm of its own first, where no service is known.
+            let expected = match what {
+                "S4U2Proxy" => ErrorCode::KDC_ERR_S_PRINCIPAL_UNKNOWN,
+                _ => ErrorCode::KDC_ERR_BADOPTION,
+            };
+            assert_eq!(code(&reply), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn other_sessions_tickets_and_logins_are_the_real_kdcs_business() {
+        let (mut shim, other) = (shim("alice@HOP.TEST"), self::shim("alice@HOP.TEST"));
+        let (_, request) = ask(&other, TgsOptions::new(service("b.hop.test")));
+        assert!(matches!(shim.handle(&request, now(), &mut rand::rng()), Answer::Relay));
+        assert!(matches!(shim.handle(&[0x6A, 0], now(), &mut rand::rng()), Answer::Relay));
+        assert!(matches!(shim.handle(b"", now(), &mut rand::rng()), Answer::Relay));
+        // Its end is that of the evidence.
+        let (_, request) = ask(&shim, TgsOptions::new(service("b.hop.test")));
+        let late = now() + Duration::from_secs(4000 + 300);
+        let Answer::Reply(reply) = shim.handle(&request, late, &mut rand::rng()) else {
+            panic!("not refused")
+        };
+        assert!(KdcError::parse(&reply).is_ok());
+    }
+
+    #[test]
+    fn a_user_of_another_realm_has_a_ticket_for_both() {
+        let shim = shim("bob@LEG.TEST");
+        let realms: Vec<String> = shim.ccache().credentials().map(|c| c.server.realm.clone()).collect();
+        assert_eq!(realms, ["LEG.TEST", REALM]);
+        let config = shim.config(&Config::parse(b"[libdefaults]\nrdns = false\n").unwrap(), 88);
+        assert!(
+            config.contains("default_realm = LEG.TEST") && config.contains("kdc = 127.0.0.1:88"),
+            "{config}"
+        );
+        assert!(config.contains("rdns = false"), "{config}");
+    }
+}

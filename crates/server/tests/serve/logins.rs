@@ -5,11 +5,12 @@ use std::path::PathBuf;
 
 use hop_auth::UserName;
 use hop_auth::ntlm::NtHash;
-use hop_client::authentication::{Authentication, Login, Password};
+use hop_client::authentication::{Authentication, Login, Password, PasswordPolicy};
 use hop_client::http::Settings;
 use hop_client::tls::{ClientCertificate, TlsOptions, Trust};
 use hop_client::winrs::{CommandEvent, ShellOptions};
 use hop_client::{Connection, Error, Hosts, Target};
+use hop_delegation::credssp::{List, Policy, Setting, Source};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     OtherNameValue, SanType,
@@ -27,6 +28,8 @@ pub const TESTS: &[Test] = &[
     ("a_new_certificate_is_shown_without_a_restart", new_certificate),
     ("a_certificate_of_nobody_is_refused", certificates_of_others),
     ("a_password_over_http_is_refused", basic_over_http),
+    ("strict_channel_bindings", strict_bindings),
+    ("powershell_in_a_command_shell_is_the_configured_one", powershell),
 ];
 
 const PASSWORD: &str = "Pässwörd-€";
@@ -112,8 +115,19 @@ fn login(authentication: Authentication, user: &str, password: &str) -> Login {
         authentication,
         password: Some(Password { name: UserName::parse(user), password: password.into() }),
         allow_ntlm: true,
+        policy: policy(),
         ..Login::default()
     }
+}
+
+/// The host may have the password although it proves its name by nothing.
+fn policy() -> PasswordPolicy {
+    let here = || Source::File("test".to_owned());
+    let on = || Some(Setting::new(true, here()));
+    let hosts = || List { enabled: on(), entries: vec![Setting::new(format!("wsman/{HOST}"), here())] };
+    let policy =
+        Policy { client: on(), allow_fresh: hosts(), allow_fresh_ntlm_only: hosts(), ..Policy::default() };
+    PasswordPolicy { policy: std::sync::Arc::new(policy), ..PasswordPolicy::default() }
 }
 
 /// Runs a line in a shell of its own; its output.
@@ -257,4 +271,36 @@ fn basic_over_http() {
     let reply = reply.to_lowercase();
     assert!(!reply.contains("basic realm"), "{reply}");
     assert!(reply.contains("negotiate") && reply.contains("credssp"), "{reply}");
+}
+
+fn strict_bindings() {
+    let house = House::new(&format!("{EVERYTHING}\nCbtHardeningLevel = 'Strict'"));
+    // Ours binds to the certificate.
+    let connection = house.connect(true, login(Authentication::Ntlm, "carol", PASSWORD), None);
+    run(&connection, "true").unwrap();
+    // Whoever stands in between shows another certificate: the proof that is passed on is bound to that one.
+    let own = house.path("server.pem");
+    let other = house.path("other.pem");
+    write_server_certificate(&house.issuer, &other);
+    let relay = crate::raw::relay(&own, &other, house.server.https_port());
+    let mut target = house.target(true);
+    target.port = relay;
+    let tls = TlsOptions { trust: Trust::Authorities(house.path("ca.pem")), certificate: None };
+    let login = login(Authentication::Ntlm, "carol", PASSWORD);
+    let relayed = Connection::open(target, login, Settings { tls, ..Settings::default() }).unwrap();
+    let error = run(&relayed, "id").unwrap_err();
+    assert!(matches!(error, Error::Unauthorized { .. } | Error::Authentication { .. }), "{error}");
+    assert!(house.server.log().contains("channel bindings"), "{}", house.server.log());
+    assert_eq!(house.server.log().matches("session opened").count(), 1);
+}
+
+fn powershell() {
+    let files = tempfile::tempdir().unwrap();
+    let program = files.path().join("my pwsh");
+    std::fs::write(&program, "#!/bin/sh\necho \"$# $*\"\n").unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut server = Server::start(&format!("command = ['{}', '-s']", program.display()));
+    let tickets = server.domain.log_in("alice", crate::domain::REALM);
+    let line = "powershell -NoProfile 'a  b'; PowerShell.exe -c 1";
+    assert_eq!(crate::sessions::output(&server, tickets, line), "2 -NoProfile a  b\n2 -c 1\n");
 }

@@ -62,6 +62,16 @@ async fn run(shell: &Shell, line: &str) -> (String, String, i32) {
     panic!("no exit code");
 }
 
+/// What a line prints in a shell of its own.
+pub fn output(server: &Server, tickets: Tickets, line: &str) -> String {
+    runtime().block_on(async {
+        let shell = open(server, tickets).await.unwrap();
+        let (out, _, _) = run(&shell, line).await;
+        shell.close().await.unwrap();
+        out
+    })
+}
+
 fn command_with_forwarded_ticket() {
     let mut server = Server::start("[environment]\nFROM_CONFIGURATION = 'yes'");
     let tickets = server.domain.log_in("alice", REALM);
