@@ -8,7 +8,7 @@ use crate::crypto::KeyUsage;
 use crate::testing::rng;
 use crate::{
     Credential, EncTicketPart, EncryptedData, EncryptionKey, Error, ErrorCode, KdcError, KdcOptions,
-    Principal, Ticket, TicketFlags,
+    NameType, Principal, Ticket, TicketFlags,
 };
 
 const A128: EncryptionType = EncryptionType::Aes128CtsHmacSha1;
@@ -288,7 +288,7 @@ fn where_a_user_is_known() {
     let mut found = search();
     let request = found.poll_transmit().unwrap();
     assert_eq!((request.realm.as_str(), found.poll_transmit()), ("R.TEST", None));
-    let asked = body(&request);
+    let asked = body(&decode::<asn1::AsReq>("AS-REQ", &request.bytes).unwrap().0);
     assert_eq!(asked.cname.unwrap().name_type, 10);
     assert_eq!(found.handle_reply(&referral("B.TEST"), now(), &mut rng()), Ok(None));
     assert_eq!(found.poll_transmit().unwrap().realm, "B.TEST");
