@@ -172,6 +172,106 @@ for connection in ("winrm", "psrp"):
         check(f"Ansible's raw module over {connection} by {auth}",
               r.code == 0 and "alice" in r.out and "42" in r.out and "rc=0" in r.out, r.all)
 
+# --- hop by every way ------------------------------------------------------------------------------------------------
+policy = hostdir("client") / "policy.toml"
+policy.unlink(missing_ok=True)
+pw = hostdir("client") / "alice.pw"
+pw.write_text(PASSWORD + "\n")
+ENV = {"HOP_POLICY": str(policy), "HOME": str(hostdir("client"))}
+WHO = ("--user", "alice@HOP.TEST", "--password-file", str(pw))
+TLS = ("--https", "--ca", str(CA))
+
+
+def hop(*arguments, cache="/nonexistent/cc", seconds=60):
+    return at("client", HOP, *arguments, cache=cache, env=ENV, seconds=seconds)
+
+
+def run(script, *options, host=A, **more):
+    return hop("run", "-c", host, *options, script, **more)
+
+
+def sessions():
+    return log_of("servera").count("session opened")
+
+
+before = sessions()
+r = run("1", "--authentication", "credssp", *WHO)
+check("CredSSP without a policy: nothing is sent, WinRM's code and text, the remedy",
+      r.code == 3 and r.says("2150859170", "CredSSP authentication is currently disabled in the client configuration",
+                             "hop credssp enable"), r.all)
+r = hop("credssp", "enable", "--role", "client", "--delegate-computer", "*.other.test", "--force")
+check("hop credssp enable --role client", r.code == 0, r.all)
+r = run("1", "--authentication", "credssp", *WHO)
+check("CredSSP to a host that the policy does not list: nothing is sent",
+      r.code == 3 and r.says("2150859171", "does not allow the delegation of the user credentials"), r.all)
+check("no session was opened on the way", sessions() == before)
+r = hop("credssp", "enable", "--role", "client", "--delegate-computer", "*.hop.test", "--force")
+r = hop("credssp", "status")
+check("hop credssp status shows the list and where it stands", r.says("wsman/*.hop.test", str(policy)), r.all)
+for options in ((), TLS):
+    r = run(f"id -un; {SMB}", "--authentication", "credssp", *WHO, *options)
+    check(f"hop run by CredSSP{' over https' if options else ''}: smbclient reads serverb's share", r.code == 0 and
+          "alice" in r.out and SECRET in r.out, r.all)
+r = run(f"id -un; {SMB}", "--delegate", "credssp", *WHO)
+check("hop run --delegate credssp is the same", r.code == 0 and SECRET in r.out, r.all)
+NEST = ("$c = [pscredential]::new('alice@HOP.TEST', (ConvertTo-SecureString '" + PASSWORD + "' -AsPlainText -Force)); "
+        f"Invoke-Command -ComputerName {A} -Authentication Credssp -Credential $c {{ {SMB} }}")
+r = hop("shell", "-Command", NEST)
+check("Invoke-Command -Authentication Credssp -Credential of the embedded PowerShell", SECRET in r.out, r.all)
+r = hop("shell", "-Command", f"Invoke-Command -ComputerName {A} -Authentication Credssp {{ 1 }}", cache=alice)
+check("without a credential it fails with WinRM's text", r.says("user name and password", "CredSSP"), r.all)
+r = hop("shell", "-Command", "Get-WSManCredSSP")
+check("Get-WSManCredSSP", r.says("configured to allow delegating fresh credentials", "wsman/*.hop.test"), r.all)
+
+r = run("id -un", "--authentication", "ntlm", *WHO)
+check("NTLM over HTTP to a host that is not trusted: nothing is sent, WinRM's words, the remedy",
+      r.code == 3 and r.says("TrustedHosts", "hop trust add"), r.all)
+r = hop("trust", "add", A, "--force")
+r = run("id -un", "--authentication", "ntlm", *WHO)
+check("NTLM over HTTP to a host in TrustedHosts", r.code == 0 and "alice" in r.out, r.all)
+hop("trust", "rm", A)
+for way, options in (("ntlm", WHO), ("basic", WHO), ("negotiate", WHO), ("kerberos", ()),
+                     ("certificate", ("--certificate", str(alice_pem)))):
+    r = run("id -un", "--authentication", way, *options, *TLS, cache=alice)
+    check(f"hop run by {way} over https", r.code == 0 and "alice" in r.out, r.all)
+r = run("id -un", "--authentication", "kerberos", "--https", cache=alice)
+check("a certificate that nobody vouches for is refused", r.code == 3 and r.says("certificate"), r.all)
+
+# --- users of the host's own, and the service's switch -----------------------------------------------------------------
+users, own = hostdir("servera") / "users", hostdir("servera") / "policy.toml"
+for file in (users, own):
+    file.unlink(missing_ok=True)
+carol = hostdir("client") / "carol.pw"
+carol.write_text("Cärols-Pässwörd\n")
+r = at("servera", HOP, "user", "add", "alice", "--file", str(users), "--password-file", str(carol))
+check("hop user add", r.code == 0 and at("servera", HOP, "user", "ls", "--file", str(users)).out == "alice\n", r.all)
+alone = f"""listen = ["0.0.0.0:25985"]
+keytab = "{WORK}/keytabs/servera.keytab"
+certificate = "{server}"
+[auth]
+NTLM = true
+ntlm_auth = ""
+users = "{users}"
+"""
+os.environ["HOP_POLICY"] = str(own)
+serve("servera", alone, name="alone")
+WHO_ALONE = ("--user", "SERVERA\\alice", "--password-file", str(carol), "--allow-ntlm")
+hop("trust", "add", A, "--force")
+r = run("id -un", "--authentication", "ntlm", *WHO_ALONE, host=f"{A}:25985")
+check("a user of the host's own file by NTLM", r.code == 0 and "alice" in r.out, r.all)
+hop("credssp", "enable", "--role", "client", "--delegate-computer", A, "--ntlm-only", "--force")
+r = run("id -un", "--authentication", "credssp", *WHO_ALONE, host=f"{A}:25985")
+check("a service that takes no passwords offers no CredSSP, and the remedy is named",
+      r.code == 3 and r.says("hop credssp enable --role server"), r.all)
+r = at("servera", HOP, "credssp", "enable", "--role", "server", "--force")
+check("hop credssp enable --role server", r.code == 0, r.all)
+serve("servera", alone, name="alone")
+r = run("id -un; & '" + HOP + "' ticket why", "--authentication", "credssp", *WHO_ALONE, host=f"{A}:25985")
+check("after that it does; a user whom no domain knows gets no ticket, and is told",
+      "alice" in r.out and r.says("no credential"), r.all)
+stop_serve("servera", "alone")
+os.environ.pop("HOP_POLICY")
+
 time_left = caches_left("servera")
 check("no credential cache is left on servera", not time_left, time_left)
 stop_serve("servera")

@@ -21,7 +21,7 @@ use crate::{
     error::{Cause, Error},
     hosts::Target,
     kerberos::{Identity, Kerberos},
-    negotiate::{Negotiation, Proven},
+    negotiate::{Negotiation, ProvedBy},
     security::{Body, Channel, Provider, Security},
 };
 
@@ -166,10 +166,10 @@ pub(crate) struct Negotiate {
     pub(crate) scheme: Scheme,
     pub(crate) kerberos: Option<Arc<Kerberos>>,
     pub(crate) ntlm: Option<Password>,
-    /// Where to tell which it was.
-    pub(crate) proven: Proven,
     /// Why NTLM may not take Kerberos's place, where it was to.
     pub(crate) no_ntlm: Option<Refusal>,
+    /// Where to tell which it was.
+    pub(crate) proof: ProvedBy,
 }
 
 impl Provider for Negotiate {
@@ -180,7 +180,7 @@ impl Provider for Negotiate {
                     .await
                     .map_err(|error| self.explained(error))?;
             let started = client::start(self.scheme, mechanisms).map_err(|e| failed(&self.target, e))?;
-            Ok(Box::new(Negotiation::new(started, channel, None).telling(&self.proven)) as Box<dyn Security>)
+            Ok(Box::new(Negotiation::new(started, channel, None).telling(&self.proof)) as Box<dyn Security>)
         })
     }
 }

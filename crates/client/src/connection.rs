@@ -14,7 +14,7 @@ use crate::{
     hosts::Target,
     http::{Http, Settings},
     kerberos::{DelegationOutcome, Identity, Kerberos},
-    negotiate::Proven,
+    negotiate::ProvedBy,
     security::Provider,
     tls::TlsSetupError,
     transport::Transport,
@@ -27,7 +27,7 @@ pub struct Connection {
     transport: Arc<dyn Transport>,
     target: Target,
     delegation: DelegationOutcome,
-    proven: Proven,
+    proof: ProvedBy,
 }
 
 impl Connection {
@@ -75,7 +75,7 @@ impl Connection {
             if proves_name { Ok(()) } else { policy.may_use_ntlm(&target.alias, by_default) }
         };
         let mut delegation = DelegationOutcome::default();
-        let proven = Proven::default();
+        let proof = ProvedBy::default();
         let provider: Box<dyn Provider> = match authentication {
             Authentication::Negotiate | Authentication::Kerberos | Authentication::Ntlm => {
                 let alone = authentication == Authentication::Ntlm;
@@ -101,8 +101,8 @@ impl Connection {
                     Authentication::Kerberos => Scheme::Kerberos,
                     _ => Scheme::Negotiate,
                 };
-                let proven = proven.clone();
-                Box::new(Negotiate { target: target.clone(), scheme, kerberos, ntlm, no_ntlm, proven })
+                let proof = proof.clone();
+                Box::new(Negotiate { target: target.clone(), scheme, kerberos, ntlm, no_ntlm, proof })
             }
             Authentication::CredSsp => {
                 let typed = login.password.is_some();
@@ -141,7 +141,7 @@ impl Connection {
             }
         };
         let transport = Arc::new(Http::new(target.clone(), provider, settings));
-        Ok(Self { transport, target, delegation, proven })
+        Ok(Self { transport, target, delegation, proof })
     }
 
     /// HTTP with Kerberos. The target's own delegation mode, if it is configured, comes before `mode`'s default.
@@ -149,22 +149,22 @@ impl Connection {
         let mode = mode.or(target.delegation).unwrap_or_default();
         let kerberos = Kerberos::new(identity, target.clone(), mode);
         let delegation = kerberos.outcome();
-        let proven = Proven::default();
+        let proof = ProvedBy::default();
         let provider = Negotiate {
             target: target.clone(),
             scheme: Scheme::Negotiate,
             kerberos: Some(Arc::new(kerberos)),
             ntlm: None,
             no_ntlm: None,
-            proven: proven.clone(),
+            proof: proof.clone(),
         };
         let transport = Arc::new(Http::new(target.clone(), Box::new(provider), settings));
-        Self { transport, target, delegation, proven }
+        Self { transport, target, delegation, proof }
     }
 
     /// Any other transport.
     pub fn new(target: Target, transport: Arc<dyn Transport>) -> Self {
-        Self { transport, target, delegation: DelegationOutcome::default(), proven: Proven::default() }
+        Self { transport, target, delegation: DelegationOutcome::default(), proof: ProvedBy::default() }
     }
 
     /// Where it leads.
@@ -179,7 +179,7 @@ impl Connection {
 
     /// The mechanism that proved the host's name, with `Negotiate` and `Kerberos`: known after the first request.
     pub fn proven_by(&self) -> Option<Mechanism> {
-        self.proven.get()
+        self.proof.get()
     }
 
     /// The transport.

@@ -19,14 +19,14 @@ pub(crate) struct Negotiation {
     channel: Channel,
     /// For CredSSP alone.
     consent: Option<Consent>,
-    proven: Proven,
+    proof: ProvedBy,
 }
 
 /// What proved the host's name last, once something has.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Proven(Arc<Mutex<Option<Mechanism>>>);
+pub(crate) struct ProvedBy(Arc<Mutex<Option<Mechanism>>>);
 
-impl Proven {
+impl ProvedBy {
     pub(crate) fn get(&self) -> Option<Mechanism> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -49,12 +49,12 @@ impl Negotiation {
         channel: Channel,
         consent: Option<Consent>,
     ) -> Self {
-        Self { state: State::Start(authorization, expect), channel, consent, proven: Proven::default() }
+        Self { state: State::Start(authorization, expect), channel, consent, proof: ProvedBy::default() }
     }
 
     /// Tells what proved the host's name.
-    pub(crate) fn telling(mut self, proven: &Proven) -> Self {
-        self.proven = proven.clone();
+    pub(crate) fn telling(mut self, proof: &ProvedBy) -> Self {
+        self.proof = proof.clone();
         self
     }
 
@@ -87,7 +87,7 @@ impl Security for Negotiation {
                 Ok(self.go_on(authorization, next))
             }
             Step::Established(sealer) => {
-                self.proven.set(sealer.mechanism());
+                self.proof.set(sealer.mechanism());
                 self.state = State::Established(sealer);
                 Ok(None)
             }

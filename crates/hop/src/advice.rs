@@ -106,17 +106,17 @@ fn advice(error: &(dyn Error + 'static)) -> Vec<String> {
             lines.push("The server's log says why it refused. Common causes: the keytab is older than the account's \
                         password, or your principal maps to no local user (docs/serve.md).".to_owned());
         }
-        Some(ClientError::ProxyNeedsHttps { .. }) => lines.push(
-            "Say --https (the host must listen for HTTPS: docs/proxies.md), or reach the host without proxy: --proxy none."
-                .into(),
-        ),
-        Some(ClientError::Proxy { source, .. }) => lines.extend(about_proxies(source).map(Into::into)),
         Some(ClientError::Authentication { host, source }) if offers_no_credssp(source.as_ref()) => {
             lines.push(format!(
                 "{host} takes no passwords. If it is to: `hop credssp enable --role server` there, or \
                  `Enable-WSManCredSSP -Role Server` on Windows (docs/credssp.md)."
             ));
         }
+        Some(ClientError::ProxyNeedsHttps { .. }) => lines.push(
+            "Say --https (the host must listen for HTTPS: docs/proxies.md), or reach the host without proxy: --proxy none."
+                .into(),
+        ),
+        Some(ClientError::Proxy { source, .. }) => lines.extend(about_proxies(source).map(Into::into)),
         Some(ClientError::Tls { .. }) if chain(error).contains("certificate") => lines.push(
             "Trust its authority with --ca FILE, or the one certificate with --pin SHA256 (`openssl x509 -fingerprint \
              -sha256` shows it)."
@@ -133,6 +133,10 @@ fn advice(error: &(dyn Error + 'static)) -> Vec<String> {
     }
     lines.extend(kerberos(error).and_then(about_tickets));
     lines
+}
+
+fn offers_no_credssp(error: &(dyn Error + 'static)) -> bool {
+    matches!(error.downcast_ref(), Some(AuthError::NotOffered { expected: Scheme::CredSsp, .. }))
 }
 
 fn about_proxies(error: &ProxyError) -> Option<&'static str> {
@@ -154,10 +158,6 @@ fn about_proxies(error: &ProxyError) -> Option<&'static str> {
         ProxyError::Unauthorized { .. } => "Check user and password; the proxy's log says why it refused.",
         _ => return None,
     })
-}
-
-fn offers_no_credssp(error: &(dyn Error + 'static)) -> bool {
-    matches!(error.downcast_ref(), Some(AuthError::NotOffered { expected: Scheme::CredSsp, .. }))
 }
 
 /// The error of Kerberos among the causes.

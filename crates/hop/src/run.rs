@@ -162,7 +162,7 @@ async fn everywhere(arguments: &Arguments, script: Script, targets: Vec<Target>)
     };
     let login = match program {
         Some(_) => None,
-        None => match authentication::of(arguments, &targets).await {
+        None => match authentication::of(arguments).await {
             Ok(login) => Some(login),
             Err(error) => return advice::fail(3, &*error),
         },

@@ -4,7 +4,6 @@ use std::{error::Error, path::PathBuf, sync::Arc};
 
 use hop_auth::UserName;
 use hop_client::{
-    Target,
     authentication::{Authentication, Login, Password, PasswordPolicy},
     kerberos::{Identity, Source},
     tls::{ClientCertificate, TlsOptions, Trust},
@@ -82,16 +81,9 @@ impl AuthenticationArguments {
 }
 
 /// What the options name. A password is proved to the KDC here, before any host is contacted, unless NTLM will do.
-pub async fn of(arguments: &Arguments, targets: &[Target]) -> Result<Login, Box<dyn Error>> {
+pub async fn of(arguments: &Arguments) -> Result<Login, Box<dyn Error>> {
     let options = &arguments.authentication;
     let authentication = options.way(arguments.delegate.unwrap_or_default())?;
-    let by_entry = |target: &Target| arguments.delegate.or(target.delegation) == Some(Mode::CredSsp);
-    // The policy guards the password, where one could go or NTLM speak.
-    let policy = match authentication {
-        Authentication::CredSsp | Authentication::Ntlm => PasswordPolicy::of_this_machine()?,
-        _ if options.allow_ntlm || targets.iter().any(by_entry) => PasswordPolicy::of_this_machine()?,
-        _ => PasswordPolicy::default(),
-    };
     let password = match (&arguments.user, authentication) {
         (_, Authentication::Certificate) => None,
         (Some(user), _) if arguments.keytab.is_none() => Some(Password {
@@ -108,11 +100,24 @@ pub async fn of(arguments: &Arguments, targets: &[Target]) -> Result<Login, Box<
     Ok(Login {
         authentication,
         identity,
+        policy: policy(options, authentication, password.is_some())?,
         password,
         allow_ntlm: options.allow_ntlm,
-        policy,
         delegation: arguments.delegate,
     })
+}
+
+/// The policy that guards the password, where one could go or NTLM speak: a host's entry may ask for CredSSP.
+fn policy(
+    options: &AuthenticationArguments,
+    authentication: Authentication,
+    password: bool,
+) -> Result<PasswordPolicy, hop_policy::Error> {
+    match authentication {
+        Authentication::CredSsp | Authentication::Ntlm => PasswordPolicy::of_this_machine(),
+        Authentication::Negotiate if options.allow_ntlm || password => PasswordPolicy::of_this_machine(),
+        _ => Ok(PasswordPolicy::default()),
+    }
 }
 
 /// The Kerberos identity; none if there is no KDC for the user and NTLM may take its place.
