@@ -8,6 +8,8 @@ mod reply;
 #[cfg(test)]
 mod tests;
 mod tgs_exchange;
+#[cfg(test)]
+mod upn_tests;
 mod whereabouts;
 
 use std::time::{Duration, SystemTime};
