@@ -46,8 +46,8 @@ impl KdcClient {
         }
         let explained = |error| explain(error, &user, None, None);
         let types = self.login_types(realm)?;
-        let mut search = Whereabouts::new(user.clone(), types, SystemTime::now(), &mut rand::rng())
-            .map_err(&explained)?;
+        let mut search =
+            Whereabouts::new(user.clone(), types, SystemTime::now(), &mut rand::rng()).map_err(&explained)?;
         loop {
             let request = search.poll_transmit().ok_or(hop_kerberos::Error::Usage("nothing to send"))?;
             let reply = self.send(&request, &self.defaults(&request.realm)?).await?;

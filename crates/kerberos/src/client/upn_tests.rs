@@ -10,6 +10,10 @@ use crate::{Credential, EncryptionKey, Error, NameType, Principal};
 
 const REALM: &str = "HOP.TEST";
 
+fn now() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_000_000)
+}
+
 fn service() -> Principal {
     Principal::service(REALM, "HTTP", "a.hop.test")
 }
@@ -32,16 +36,15 @@ impl World {
         }
         let entry = Entry::service(service(), &mut rng()).unwrap();
         let mut keytab = crate::keytab::Keytab::default();
-        entry.export(&mut keytab, SystemTime::now());
+        entry.export(&mut keytab, now());
         database.insert(entry);
         let keys: Vec<EncryptionKey> = keytab.entries.into_iter().map(|entry| entry.key).collect();
         let mut kdc = Kdc::new(REALM, database, Policy::default());
         let secret = ClientSecret::Keys(keys.clone());
-        let mut login =
-            AsExchange::new(AsOptions::new(service()), secret, SystemTime::now(), &mut rng()).unwrap();
+        let mut login = AsExchange::new(AsOptions::new(service()), secret, now(), &mut rng()).unwrap();
         let tgt = loop {
-            let reply = kdc.handle(&login.poll_transmit().unwrap().bytes, SystemTime::now(), &mut rng());
-            if let Some(done) = login.handle_reply(&reply, SystemTime::now(), &mut rng()).unwrap() {
+            let reply = kdc.handle(&login.poll_transmit().unwrap().bytes, now(), &mut rng());
+            if let Some(done) = login.handle_reply(&reply, now(), &mut rng()).unwrap() {
                 break done.credential;
             }
         };
@@ -51,14 +54,14 @@ impl World {
     fn start(&self, user: Principal) -> (TgsExchange, asn1::TgsReq) {
         let mut options = TgsOptions::s4u2self(user, service());
         options.own_keys.clone_from(&self.keys);
-        let mut exchange = TgsExchange::new(&self.tgt, options, SystemTime::now(), &mut rng()).unwrap();
+        let mut exchange = TgsExchange::new(&self.tgt, options, now(), &mut rng()).unwrap();
         let request = decode("TGS-REQ", &exchange.poll_transmit().unwrap().bytes).unwrap();
         (exchange, request)
     }
 
     /// The answer without the KDC's signed word about the user.
     fn answer(&mut self, request: &asn1::TgsReq) -> Vec<u8> {
-        let reply = self.kdc.handle(&encode("TGS-REQ", request).unwrap(), SystemTime::now(), &mut rng());
+        let reply = self.kdc.handle(&encode("TGS-REQ", request).unwrap(), now(), &mut rng());
         let mut reply: asn1::TgsRep = decode("TGS-REP", &reply).unwrap();
         reply.0.padata = None;
         encode("TGS-REP", &reply).unwrap()
@@ -78,7 +81,7 @@ fn the_directory_s_word_in_the_ticket_is_proof() {
     for name in ["alice@hop.test", "alice@HOP.TEST"] {
         let (exchange, request) = w.start(upn(name));
         let reply = w.answer(&request);
-        let got = ticket(exchange.handle_reply(&reply, SystemTime::now()));
+        let got = ticket(exchange.handle_reply(&reply, now()));
         assert_eq!(got.client, Principal::new(REALM, &["alice"]));
         assert_eq!(account_in(&got, &w.keys), Ok(Some(Principal::new(REALM, &["alice"]))));
         assert_eq!(account_in(&got, &[]), Ok(None));
@@ -88,7 +91,7 @@ fn the_directory_s_word_in_the_ticket_is_proof() {
     let (exchange, request) = w.start(upn("alice@hop.test"));
     w.keys = keys;
     let reply = w.answer(&request);
-    assert!(matches!(exchange.handle_reply(&reply, SystemTime::now()), Err(Error::ReplyMismatch(_))));
+    assert!(matches!(exchange.handle_reply(&reply, now()), Err(Error::ReplyMismatch(_))));
 }
 
 /// Somebody in between puts an earlier request's user in the place of the one that is asked for, or nobody.
@@ -107,7 +110,7 @@ fn another_user_s_ticket_is_refused() {
             padata.retain(|p| p.padata_type == pa::TGS_REQ);
             padata.extend(put.clone());
             let reply = w.answer(&request);
-            let refused = exchange.handle_reply(&reply, SystemTime::now());
+            let refused = exchange.handle_reply(&reply, now());
             assert!(matches!(refused, Err(Error::ReplyMismatch(_))), "{user} {put:?}: {refused:?}");
         }
         let (exchange, mut request) = w.start(user.clone());
@@ -115,6 +118,6 @@ fn another_user_s_ticket_is_refused() {
         request.0.padata.as_mut().unwrap().retain(|p| p.padata_type == pa::TGS_REQ);
         request.0.padata.as_mut().unwrap().push(own);
         let reply = w.answer(&request);
-        ticket(exchange.handle_reply(&reply, SystemTime::now()));
+        ticket(exchange.handle_reply(&reply, now()));
     }
 }
