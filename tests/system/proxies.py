@@ -44,8 +44,13 @@ SLOW = "sh -c 'for i in 1 2 3 4 5 6; do echo line $i; sleep 0.5; done; id -un; s
 proxy = lambda port, user="": f"http://{user}{PROXY}:{port}"
 
 
+POLICY = {"HOP_POLICY": str(FOLDER / "policy.toml")}
+enabled = at("client", HOP, "credssp", "enable", "--role", "client", "--delegate-computer", A, "--force", env=POLICY)
+check("servera may have passwords", enabled.code == 0, enabled.all)
+
+
 def run(*options, script="id -un", host=A, env=None, cache=alice, seconds=60):
-    return at("client", HOP, "run", "-c", host, *options, script, cache=cache, env=env, seconds=seconds)
+    return at("client", HOP, "run", "-c", host, *options, script, cache=cache, env={**POLICY, **(env or {})}, seconds=seconds)
 
 
 def through(r):

@@ -72,6 +72,21 @@ for name, owner in (("alice", "alice"), ("alice@HOP.TEST", "alice"), ("alice@hop
         r = hop(file, "ticket", "get", "servera.hop.test")
         check(f"and a service ticket as {name}", r.code == 0, r.all)
 
+# A service speaks of a user by such a name: the ticket itself says that it is bob's.
+def in_the_name_of(user, account="kcdany", *options):
+    return at("servera", HOP, "ticket", "get", "cifs/serverb.hop.test", "--for", user, "--keytab",
+              str(WORK / "keytabs" / f"{account}.keytab"), "--principal", f"{account.upper()}$@HOP.TEST", *options)
+
+
+for name in ("robert@brand.example", "Robert@Brand.Example"):
+    r = in_the_name_of(name)
+    check(f"a ticket in the name of {name}", r.code == 0 and r.says("cifs/serverb.hop.test@HOP.TEST", "for bob@HOP.TEST"), r.all)
+r = in_the_name_of("nobody@brand.example")
+check("in the name of nobody", r.code == 1 and r.says("does not know the client", "brand.example"), r.all)
+r = in_the_name_of("robert@brand.example", "kcd")
+check("evidence that is not forwardable is told apart from other refusals",
+      r.code == 1 and r.says("the evidence ticket is not forwardable", "protocol transition", "for-any-protocol"), r.all)
+
 # No krb5.conf: KDCs by DNS, and by name.
 none = "/dev/null"
 r = login(file, "alice", "--realm", "HOP.TEST", config=none)

@@ -51,7 +51,7 @@ pub struct Arguments {
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a session runs to try the second hop. `hop` is the program that runs the session, or one on the PATH.
-const SECOND_HOP: &str = "param($spn) $hop = readlink \"/proc/$PID/exe\"\n\
+const SECOND_HOP: &str = "param($spn) $global:LASTEXITCODE = 127; $hop = readlink \"/proc/$PID/exe\"\n\
     if ((Split-Path -Leaf $hop) -ne 'hop') { $hop = 'hop' }\n\
     & $hop ticket get $spn 2>&1 | ForEach-Object { \"$_\" }\n\
     \"hop-doctor-exit $LASTEXITCODE\"\n\

@@ -317,6 +317,12 @@ impl KdcClient {
         self.send(&Request { realm, bytes: request.to_vec() }, &defaults).await
     }
 
+    /// The encryption types to log in with.
+    pub(crate) fn login_types(&self, realm: &str) -> Result<Vec<EncryptionType>, Error> {
+        let defaults = self.defaults(realm)?;
+        Ok(usable(&defaults, defaults.default_tkt_enctypes.as_ref()))
+    }
+
     pub(crate) async fn ask(
         &self,
         tgt: &Credential,
@@ -349,7 +355,7 @@ impl KdcClient {
         }
     }
 
-    async fn send(&self, request: &Request, defaults: &LibDefaults) -> Result<Vec<u8>, Error> {
+    pub(crate) async fn send(&self, request: &Request, defaults: &LibDefaults) -> Result<Vec<u8>, Error> {
         let kdcs = self.locate(&request.realm).await?;
         let anchors = self.config.values(&["realms", &request.realm, "http_anchors"]);
         let anchors: Vec<String> = anchors.into_iter().map(str::to_owned).collect();

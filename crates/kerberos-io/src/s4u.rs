@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use hop_kerberos::ccache::CredentialCache;
-use hop_kerberos::client::{TgsOptions, TgsOutcome};
+use hop_kerberos::client::{TgsOptions, TgsOutcome, account_in};
 use hop_kerberos::{Credential, EncryptionKey, ErrorCode, NameType, Principal};
 
 use crate::Error;
@@ -54,7 +54,8 @@ impl KdcClient {
     /// cache holds. It is evidence for [`s4u2proxy`](Self::s4u2proxy) if the service is trusted with protocol
     /// transition (the ticket is forwardable) or the target allows it itself. The cache is not changed.
     ///
-    /// `keys` are the service's own: with KDCs that do not prove whom the ticket names (Samba's), the ticket must.
+    /// `keys` are the service's own: with KDCs that do not prove whom the ticket names (Samba's), the ticket must. So a
+    /// user principal name becomes the account's name in the ticket, as with KDCs that make it so themselves.
     ///
     /// # Errors
     /// [`Error::DelegationRefused`], [`Error::UnknownClient`] if there is no such user, and as
@@ -66,9 +67,26 @@ impl KdcClient {
         service: &Principal,
         keys: &[EncryptionKey],
     ) -> Result<Credential, Error> {
+        let ticket = self.s4u2self_by(cache, user, service, keys).await?;
+        if user.name_type != NameType::ENTERPRISE || ticket.client.components != user.components {
+            return Ok(ticket);
+        }
+        match account_in(&ticket, keys)? {
+            Some(account) => self.s4u2self_by(cache, &account, service, keys).await,
+            None => Ok(ticket),
+        }
+    }
+
+    async fn s4u2self_by(
+        &self,
+        cache: &CredentialCache,
+        user: &Principal,
+        service: &Principal,
+        keys: &[EncryptionKey],
+    ) -> Result<Credential, Error> {
         let own = &cache.principal.realm;
         let refused = |error| refused(error, &cache.principal, user, service);
-        let abroad = user.realm != *own && user.name_type != NameType::ENTERPRISE;
+        let abroad = user.realm != *own;
         let now = cache.kdc_time(SystemTime::now());
         let mut tgt = match abroad {
             // The user's realm knows the user: it is asked first, and refers us back home.

@@ -16,6 +16,8 @@ use crate::keytab::Keytab;
 use crate::{KdcError, Principal, asn1, proxy};
 
 pub use delegation::{fuzz_pac, fuzz_s4u_padata, fuzz_transited};
+#[cfg(test)]
+pub(crate) use messages::rc4_key;
 pub use messages::{fuzz_gss_checksum, fuzz_gss_token, fuzz_message, fuzz_principal};
 
 /// A credential cache is written again to the same bytes.

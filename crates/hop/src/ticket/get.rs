@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use hop_kerberos::ccache::CredentialCache;
-use hop_kerberos::{Principal, TicketFlags};
+use hop_kerberos::{Credential, Principal, TicketFlags};
 use hop_kerberos_io::{Ccache, Ccaches, KdcClient, Proof, TgtOptions, load_keytab};
 
 use super::{Cache, describe, show};
@@ -18,8 +18,8 @@ pub struct Arguments {
     /// The service: SERVICE/HOST, SERVICE/HOST@REALM, or HOST alone for HTTP/HOST (remoting)
     #[arg(value_name = "SERVICE")]
     service: String,
-    /// In the name of this user, as a service that may delegate (S4U2Self, then S4U2Proxy): the cache's owner, or
-    /// the account of --keytab. The ticket is shown, and kept only in --save
+    /// In the name of this user (also a user principal name), as a service that may delegate (S4U2Self, then S4U2Proxy):
+    /// the cache's owner, or the account of --keytab. The ticket is shown, and kept only in --save
     #[arg(long = "for", value_name = "USER")]
     user: Option<String>,
     /// With --for: the keytab of the service that acts
@@ -86,15 +86,14 @@ fn in_the_name_of(
             }
             None => caches.default_cache()?.on_thread(Ccache::load).await?,
         };
-        let user = Principal::parse(user, Some(&own.principal.realm))?;
+        let user = kdc.user_of(user, &own.principal.realm).await?;
         let server = service(&arguments.service, kdc, &own.principal)?;
         let evidence = kdc.s4u2self(&own, &user, &own.principal, &keys).await?;
-        let forwardable = evidence.flags.contains(TicketFlags::FORWARDABLE);
         let ticket = match server == own.principal {
             true => evidence,
             false => match kdc.s4u2proxy(&own, &evidence, &server).await {
                 Ok(ticket) => ticket,
-                Err(error) => return Err(explained(error, &own.principal, &server, forwardable)),
+                Err(error) => return Err(explained(error, &evidence, &own.principal, &server)),
             },
         };
         if let Some(name) = &arguments.save {
@@ -119,26 +118,47 @@ fn in_the_name_of(
 /// The domain's refusal with what stands in the way and what would mend it.
 fn explained(
     error: hop_kerberos_io::Error,
+    evidence: &Credential,
     service: &Principal,
     target: &Principal,
-    forwardable: bool,
 ) -> Box<dyn Error> {
     let hop_kerberos_io::Error::DelegationRefused { code, .. } = &error else { return error.into() };
+    if !evidence.flags.contains(TicketFlags::FORWARDABLE) {
+        let unfit = EvidenceNotForwardable {
+            user: evidence.client.clone(),
+            service: service.clone(),
+            target: target.clone(),
+            refusal: error.to_string(),
+        };
+        return unfit.into();
+    }
     let refusal = hop_delegation::Refusal {
         target: target.to_string(),
         service: service.to_string(),
         code: code.0,
         text: error.to_string(),
     };
-    let mut text = refusal.explanation(forwardable);
-    if !forwardable {
-        text.push_str(
-            "The user's ticket to the service itself is not forwardable: the service is not trusted with protocol \
-             transition (TRUSTED_TO_AUTH_FOR_DELEGATION; samba-tool delegation for-any-protocol ACCOUNT on), or the \
-             user may not be delegated. Resource-based delegation does without it.",
-        );
-    }
-    format!("{error}\n{}", text.trim_end()).into()
+    format!("{error}\n{}", refusal.explanation(true).trim_end()).into()
+}
+
+/// A ticket in a user's name that is good for the service itself and for nothing behind it.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the evidence ticket is not forwardable: the domain lets {service} know that {user} is there, and not go on to \
+     {target} in that name ({refusal})\n\
+     Either {service} is not trusted with protocol transition: a domain administrator can trust it \
+     (TRUSTED_TO_AUTH_FOR_DELEGATION; `samba-tool delegation for-any-protocol ACCOUNT on`).\n\
+     Or {user} may not be delegated (\"sensitive and cannot be delegated\", Protected Users): then another account has to \
+     do.\n\
+     Resource-based delegation, set on the account of {target}, does without protocol transition. Where {target} is not \
+     listed for {service} at all, that is missing as well."
+)]
+struct EvidenceNotForwardable {
+    user: Principal,
+    service: Principal,
+    target: Principal,
+    /// The KDC's words.
+    refusal: String,
 }
 
 /// The principal that a service's name stands for.

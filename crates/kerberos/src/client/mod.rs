@@ -8,13 +8,17 @@ mod reply;
 #[cfg(test)]
 mod tests;
 mod tgs_exchange;
+#[cfg(test)]
+mod upn_tests;
+mod whereabouts;
 
 use std::time::{Duration, SystemTime};
 
 use rand_core::CryptoRng;
 
 pub use as_exchange::{AsExchange, AsOptions, AsOutcome, ClientSecret};
-pub use tgs_exchange::{OnBehalf, TgsExchange, TgsOptions, TgsOutcome};
+pub use tgs_exchange::{OnBehalf, TgsExchange, TgsOptions, TgsOutcome, account_in};
+pub use whereabouts::Whereabouts;
 
 use crate::{EncryptionType, asn1};
 

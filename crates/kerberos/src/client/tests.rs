@@ -8,7 +8,7 @@ use crate::crypto::KeyUsage;
 use crate::testing::rng;
 use crate::{
     Credential, EncTicketPart, EncryptedData, EncryptionKey, Error, ErrorCode, KdcError, KdcOptions,
-    Principal, Ticket, TicketFlags,
+    NameType, Principal, Ticket, TicketFlags,
 };
 
 const A128: EncryptionType = EncryptionType::Aes128CtsHmacSha1;
@@ -274,6 +274,38 @@ fn a_kdc_that_never_has_enough_is_left() {
         assert_eq!(exchange.poll_transmit().unwrap().realm, realm);
     }
     assert!(matches!(result, Err(Error::Limit { .. })));
+}
+
+#[test]
+fn where_a_user_is_known() {
+    let upn = Principal { name_type: NameType::ENTERPRISE, ..Principal::new("R.TEST", &["al@brand.test"]) };
+    let search = || Whereabouts::new(upn.clone(), vec![A256], now(), &mut rng()).unwrap();
+    let referral = |realm: &str| {
+        let client = Some(Principal::new(realm, &[]));
+        let error = KdcError::parse(&error(ErrorCode::KDC_ERR_WRONG_REALM, None, now())).unwrap();
+        KdcError { client, ..error }.to_der().unwrap()
+    };
+    let mut found = search();
+    let request = found.poll_transmit().unwrap();
+    assert_eq!((request.realm.as_str(), found.poll_transmit()), ("R.TEST", None));
+    let asked = body(&decode::<asn1::AsReq>("AS-REQ", &request.bytes).unwrap().0);
+    assert_eq!(asked.cname.unwrap().name_type, 10);
+    assert_eq!(found.handle_reply(&referral("B.TEST"), now(), &mut rng()), Ok(None));
+    assert_eq!(found.poll_transmit().unwrap().realm, "B.TEST");
+    let known = found.handle_reply(&preauth_required(etype_info(18, None, None)), now(), &mut rng());
+    assert_eq!(known, Ok(Some(Principal { realm: "B.TEST".to_owned(), ..upn.clone() })));
+    // Of no realm, back again, and always further.
+    for realms in [&[""][..], &["B.TEST", "R.TEST"], &["A", "B", "C", "D", "E", "F", "G", "H", "I", "J", "K"]]
+    {
+        let mut search = search();
+        let last = realms.iter().map(|realm| search.handle_reply(&referral(realm), now(), &mut rng())).last();
+        assert!(matches!(last, Some(Err(Error::Kdc(_)))), "{realms:?}");
+    }
+    for code in [ErrorCode::KDC_ERR_C_PRINCIPAL_UNKNOWN, ErrorCode::KRB_ERR_GENERIC] {
+        let answer = search().handle_reply(&error(code, None, now()), now(), &mut rng());
+        assert!(matches!(answer, Err(Error::Kdc(error)) if error.code == code));
+    }
+    assert!(search().handle_reply(b"garbage", now(), &mut rng()).is_err());
 }
 
 #[test]

@@ -9,6 +9,7 @@ use super::{DEFAULT_ENCRYPTION_TYPES, Request, nonce, whole_seconds};
 use crate::ap::{Authenticator, Checksum, DEFAULT_CLOCK_SKEW, make_ap_req};
 use crate::asn1::{self, decode, encode, pa};
 use crate::crypto::KeyUsage;
+use crate::pac::Pac;
 use crate::s4u::{self, ForUser, PacOptions, X509User};
 use crate::{
     ApOptions, Credential, EncryptionKey, EncryptionType, Error, HostAddress, KdcOptions, NameType,
@@ -225,23 +226,31 @@ impl TgsExchange {
 
     /// Whether a ticket for the asking service, opened with its key, names the user.
     fn check_ticket(&self, got: &Credential, user: &Principal) -> Result<(), Error> {
-        // Any name could be what the KDC calls an enterprise name: also the service's own, for a request whose
-        // padata somebody on the way has taken out.
-        if user.name_type == NameType::ENTERPRISE {
-            return Err(Error::ReplyMismatch(format!("it does not prove that it is for {user}")));
-        }
         let ticket = Ticket::parse(&got.ticket)?;
-        let part = self.options.own_keys.iter().find_map(|key| ticket.open(key).ok());
-        let Some(part) = part else {
+        let opened = self.options.own_keys.iter().find_map(|key| Some((ticket.open(key).ok()?, key)));
+        let Some((part, key)) = opened else {
             return Err(Error::ReplyMismatch(
                 "it does not prove whom it is for, and no key of the service's own opens the ticket"
                     .to_owned(),
             ));
         };
-        match part.client == got.client
-            && same_user(user, &part.client)
-            && part.session_key == got.session_key
-        {
+        if part.client != got.client || part.session_key != got.session_key {
+            return Err(Error::ReplyMismatch(format!("its ticket is for {}, not {user}", part.client)));
+        }
+        // Any name could be what the KDC calls an enterprise name: also the service's own, for a request whose
+        // padata somebody on the way has taken out. The directory's own word is in the ticket.
+        let named = match user.name_type == NameType::ENTERPRISE {
+            false => same_user(user, &part.client),
+            true => {
+                let upn = Pac::open_foreign(&part, key)?.and_then(|pac| pac.upn());
+                let Some(upn) = upn else {
+                    return Err(Error::ReplyMismatch(format!("it does not prove that it is for {user}")));
+                };
+                user.components.len() == 1
+                    && user.components.iter().all(|name| name.to_lowercase() == upn.to_lowercase())
+            }
+        };
+        match named {
             true => Ok(()),
             false => Err(Error::ReplyMismatch(format!("its ticket is for {}, not {user}", part.client))),
         }
@@ -295,6 +304,19 @@ impl TgsExchange {
             _ => Err(Error::ReplyMismatch(format!("a ticket for {got}, not {asked}"))),
         }
     }
+}
+
+/// The account's own name in a ticket that names its user by a user principal name, by the directory's word in it. For
+/// tickets that one of the keys opens.
+///
+/// # Errors
+/// A PAC that is malformed or not signed with the key.
+pub fn account_in(ticket: &Credential, keys: &[EncryptionKey]) -> Result<Option<Principal>, Error> {
+    let sealed = Ticket::parse(&ticket.ticket)?;
+    let opened = keys.iter().find_map(|key| Some((sealed.open(key).ok()?, key)));
+    let Some((part, key)) = opened else { return Ok(None) };
+    let name = Pac::open_foreign(&part, key)?.and_then(|pac| pac.account_name());
+    Ok(name.map(|name| Principal::new(part.client.realm.clone(), &[&name])))
 }
 
 /// Whether the KDC's name for a user can be meant by ours: names in a directory have no case.

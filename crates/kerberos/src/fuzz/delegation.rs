@@ -11,6 +11,9 @@ use crate::{EncTicketPart, EncryptionKey, EncryptionType, KdcError, Principal, a
 pub fn fuzz_pac(data: &[u8]) {
     round_trip(data, |d| Pac::parse(d).ok(), |pac| pac.to_bytes().ok());
     round_trip(data, |d| DelegationInfo::decode(d).ok(), |info| info.encode().ok());
+    if let Ok(pac) = Pac::parse(data) {
+        let _ = (pac.upn(), pac.account_name());
+    }
     if let Some(way) = Pac::parse(data).ok().as_ref().and_then(|pac| pac.get(kind::DELEGATION_INFO)) {
         round_trip(way, |d| DelegationInfo::decode(d).ok(), |info| info.encode().ok());
     }

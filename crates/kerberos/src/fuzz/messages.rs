@@ -6,8 +6,8 @@ use rasn::{Decode, Encode};
 
 use crate::ap::ApRequest;
 use crate::asn1::{self, decode, encode};
-use crate::gss::{checksum, token};
-use crate::{EncTicketPart, KdcError, KrbCred, Principal, Ticket};
+use crate::gss::{Role, checksum, rc4, token};
+use crate::{EncTicketPart, EncryptionKey, EncryptionType, KdcError, KrbCred, Principal, Ticket};
 
 /// Any message of RFC 4120, chosen by its application tag.
 pub fn fuzz_message(data: &[u8]) {
@@ -68,8 +68,21 @@ pub fn fuzz_principal(data: &[u8]) {
     );
 }
 
-/// A framed context token.
+/// The key of RC4 tokens in the corpus.
+pub(crate) fn rc4_key() -> EncryptionKey {
+    EncryptionKey { etype: EncryptionType::Rc4Hmac, value: vec![7; 16].into() }
+}
+
+/// A framed context token, or a framed message under an RC4 key.
 pub fn fuzz_gss_token(data: &[u8]) {
+    let key = rc4_key();
+    for sender in [Role::Initiator, Role::Acceptor] {
+        if let Ok((opened, sequence)) = rc4::unwrap(&key, sender, data) {
+            let again = rc4::wrap(&key, sender, sequence, opened.confidential, &[0; 8], &opened.message);
+            assert_eq!(again.and_then(|again| rc4::unwrap(&key, sender, &again)), Ok((opened, sequence)));
+        }
+        let _ = rc4::verify_mic(&key, sender, b"message", data);
+    }
     let parse = |d: &[u8]| token::unframe(d).ok().map(|(kind, message)| (kind, message.to_vec()));
     round_trip(data, parse, |(kind, message)| Some(token::frame(*kind, message)));
 }

@@ -7,7 +7,7 @@ pub(crate) mod checksum;
 mod context;
 mod export;
 mod initiator;
-mod rc4;
+pub(crate) mod rc4;
 pub(crate) mod token;
 mod window;
 

@@ -25,7 +25,7 @@ const WRAP_USAGE: u32 = 13;
 const MIC_USAGE: u32 = 15;
 
 /// One message into one token.
-pub(super) fn wrap(
+pub(crate) fn wrap(
     key: &EncryptionKey,
     sender: Role,
     sequence: u32,
@@ -45,7 +45,7 @@ pub(super) fn wrap(
 }
 
 /// Opens a wrap token of `sender`'s; its sequence number too.
-pub(super) fn unwrap(key: &EncryptionKey, sender: Role, token: &[u8]) -> Result<(Unwrapped, u32), Error> {
+pub(crate) fn unwrap(key: &EncryptionKey, sender: Role, token: &[u8]) -> Result<(Unwrapped, u32), Error> {
     let (header, place, sum, data) = parse("wrap token", token)?;
     let confidential = match header {
         WRAP_SEALED => true,
@@ -68,7 +68,7 @@ pub(super) fn unwrap(key: &EncryptionKey, sender: Role, token: &[u8]) -> Result<
 }
 
 /// The signature of a message.
-pub(super) fn get_mic(
+pub(crate) fn get_mic(
     key: &EncryptionKey,
     sender: Role,
     sequence: u32,
@@ -80,7 +80,7 @@ pub(super) fn get_mic(
 }
 
 /// Checks `sender`'s signature; gives its sequence number.
-pub(super) fn verify_mic(
+pub(crate) fn verify_mic(
     key: &EncryptionKey,
     sender: Role,
     message: &[u8],
@@ -161,5 +161,48 @@ fn open_sequence(
             Err(Error::Unexpected { expected: "a token of the peer's", got: "one of our own".to_owned() })
         }
         _ => Err(Error::Integrity(what)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::fuzz::{fuzz_gss_token, rc4_key};
+
+    #[test]
+    fn tokens_of_both_ends() {
+        let key = rc4_key();
+        for (sender, other) in [(Role::Initiator, Role::Acceptor), (Role::Acceptor, Role::Initiator)] {
+            for confidential in [true, false] {
+                let token = wrap(&key, sender, 7, confidential, &[9; 16], b"message").unwrap();
+                let (opened, sequence) = unwrap(&key, sender, &token).unwrap();
+                assert_eq!(
+                    (opened.message.as_slice(), opened.confidential, sequence),
+                    (&b"message"[..], confidential, 7)
+                );
+                assert!(matches!(unwrap(&key, other, &token), Err(Error::Unexpected { .. })), "reflected");
+                assert!(verify_mic(&key, sender, b"message", &token).is_err());
+                fuzz_gss_token(&token);
+            }
+            let token = get_mic(&key, sender, u32::MAX, b"message").unwrap();
+            assert_eq!(verify_mic(&key, sender, b"message", &token), Ok(u32::MAX));
+            assert_eq!(verify_mic(&key, sender, b"massage", &token), Err(Error::Integrity("MIC token")));
+            assert!(
+                verify_mic(&key, other, b"message", &token).is_err() && unwrap(&key, sender, &token).is_err()
+            );
+            fuzz_gss_token(&token);
+        }
+        // Padding that is none, sealed with the right key.
+        for padding in [0, 9, 255] {
+            let data = [&[9; 8][..], b"message", &[padding]].concat();
+            let sum = checksum(&key, WRAP_USAGE, &[&WRAP_SIGNED, &data]).unwrap();
+            let place = sealed_sequence(&key, Role::Initiator, 1, &sum).unwrap();
+            let token = token::frame_content(&[&WRAP_SIGNED, &place, &sum, &data]);
+            assert!(
+                matches!(unwrap(&key, Role::Initiator, &token), Err(Error::Malformed { .. })),
+                "{padding}"
+            );
+        }
     }
 }

@@ -129,6 +129,30 @@ impl Pac {
         expected.is_some_and(|expected| self.get(kind::CLIENT_INFO) == Some(&expected))
     }
 
+    /// The user principal name ([MS-PAC] 2.10).
+    pub(crate) fn upn(&self) -> Option<String> {
+        self.upn_text(0)
+    }
+
+    /// The name of the account, where the directory tells it beside the user principal name.
+    pub(crate) fn account_name(&self) -> Option<String> {
+        /// The buffer goes on after the flags.
+        const EXTENDED: u8 = 2;
+        let flags = self.get(kind::UPN_DNS_INFO)?.get(8)?;
+        if flags & EXTENDED == 0 { None } else { self.upn_text(12) }
+    }
+
+    /// A text whose length and place stand there in the buffer.
+    fn upn_text(&self, at: usize) -> Option<String> {
+        let data = self.get(kind::UPN_DNS_INFO)?;
+        let half =
+            |at: usize| data.get(at..)?.first_chunk().map(|half| usize::from(u16::from_le_bytes(*half)));
+        let (length, offset) = (half(at)?, half(at + 2)?);
+        let units = data.get(offset..offset.checked_add(length)?)?.chunks_exact(2);
+        let units: Vec<u16> = units.filter_map(|c| c.first_chunk()).map(|c| u16::from_le_bytes(*c)).collect();
+        String::from_utf16(&units).ok().filter(|name| !name.is_empty())
+    }
+
     /// Puts another name into it.
     pub(crate) fn set_client(&mut self, name: &str, auth_time: SystemTime) -> Result<(), Error> {
         self.set(kind::CLIENT_INFO, client_info(name, auth_time)?);

@@ -171,3 +171,34 @@ print(sorted(b.type for b in pac.buffers))
                     6 16 12\n7 16 12\n[1, 6, 7, 10, 11, 12, 16, 19]\n";
     assert_eq!(text, expected, "{errors}");
 }
+
+#[test]
+fn user_principal_names() {
+    let upn = |data: &[u8]| {
+        let mut pac = Pac::default();
+        pac.set(kind::UPN_DNS_INFO, data.to_vec());
+        Pac::parse(&pac.to_bytes().unwrap()).unwrap().upn()
+    };
+    let name: Vec<u8> = "röb@brand.test".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let length = u8::try_from(name.len()).unwrap();
+    let buffer =
+        |length: u8, offset: u8| [&[length, 0, offset, 0, 0, 0, 0, 0, 0, 0, 0, 0], name.as_slice()].concat();
+    assert_eq!(upn(&buffer(length, 12)).as_deref(), Some("röb@brand.test"));
+    for (length, offset) in [(0, 12), (length, 13), (255, 12), (length, 255)] {
+        assert_eq!(upn(&buffer(length, offset)), None, "{length} {offset}");
+    }
+    assert_eq!((upn(b""), upn(&[1, 0, 0]), Pac::default().upn()), (None, None, None));
+
+    let account = |flags: u8, length: u8| {
+        let name: Vec<u8> = "rob".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let mut pac = Pac::default();
+        let head = [0, 0, 0, 0, 0, 0, 0, 0, flags, 0, 0, 0, length, 0, 20, 0, 0, 0, 0, 0];
+        pac.set(kind::UPN_DNS_INFO, [&head[..], &name].concat());
+        pac.account_name()
+    };
+    assert_eq!(account(3, 6).as_deref(), Some("rob"));
+    assert_eq!(
+        (account(1, 6), account(2, 7), account(2, 0), Pac::default().account_name()),
+        (None, None, None, None)
+    );
+}
