@@ -6,6 +6,9 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use crate::Error;
 
+/// What says in `Authorization` that the client's certificate of TLS is meant (DSP0226 appendix A.8).
+pub const CERTIFICATE: &str = "http://schemas.dmtf.org/wbem/wsman/1/wsman/secprofile/https/mutual";
+
 /// The largest token that is read, in bytes. A forwarded ticket with a large PAC stays well below.
 pub const MAX_TOKEN: usize = 128 * 1024;
 

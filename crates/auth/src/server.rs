@@ -11,12 +11,6 @@ use crate::{
     spnego::{self, Accept, AcceptorMechanisms, Refused},
 };
 
-/// The values of the `WWW-Authenticate` headers of a 401 to a request without authentication, one header each.
-/// [`Offer::challenges`] has those of a server that offers more.
-pub fn challenges() -> impl Iterator<Item = &'static str> {
-    [Scheme::Negotiate, Scheme::Kerberos].into_iter().map(Scheme::as_str)
-}
-
 /// What a server offers.
 #[derive(Debug, Default)]
 pub struct Offer {

@@ -127,6 +127,32 @@ fn channel_bindings_by_policy() {
     assert_eq!(run(Some("a"), Some("b"), Strict), Err(NtlmError::BindingsMismatch));
 }
 
+/// Over TLS a proof that is bound to no certificate must at least be meant for this host: whoever got it for another
+/// service could pass it on.
+#[test]
+fn relayed_into_tls() {
+    let run = |client: Option<&str>, name: Option<&str>, policy| {
+        let client = InitiatorOptions {
+            channel_bindings: client.map(bindings),
+            target_name: name.map(str::to_owned),
+            ..InitiatorOptions::default()
+        };
+        let mut server = options();
+        server.channel_bindings = Some(bindings("server"));
+        server.binding_policy = policy;
+        server.unbound_targets = Some(vec!["HTTP/servera.corp.test".to_owned()]);
+        exchange(client, server).map(|_| ())
+    };
+    use BindingPolicy::{None as Off, Relaxed};
+    assert_eq!(run(None, Some("http/ServerA.corp.test"), Relaxed), Ok(()));
+    let elsewhere = NtlmError::WrongTarget { got: "cifs/evil".to_owned() };
+    assert_eq!(run(None, Some("cifs/evil"), Relaxed), Err(elsewhere));
+    assert_eq!(run(None, None, Relaxed), Err(NtlmError::TargetMissing));
+    // Bound to the certificate, the name may be an alias that the server does not know.
+    assert_eq!(run(Some("server"), Some("HTTP/alias"), Relaxed), Ok(()));
+    assert_eq!(run(None, Some("cifs/evil"), Off), Ok(()));
+}
+
 /// A proof that was made for one service is of no use at another.
 #[test]
 fn relayed_to_another_service() {

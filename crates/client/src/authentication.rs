@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use hop_auth::{
     BasicCredentials, Mechanism, UserName, client,
     credssp::{self, CertificateTrust, DelegatedPassword, ServerProof},
-    http::Scheme,
+    http::{CERTIFICATE, Scheme},
     ntlm,
     spnego::InitiatorMechanisms,
 };
@@ -267,9 +267,6 @@ pub(crate) struct EveryRequest {
     target: Target,
     authorization: SecretString,
 }
-
-/// What says that the client's certificate of TLS is meant (DSP0226 appendix A.8).
-const CERTIFICATE: &str = "http://schemas.dmtf.org/wbem/wsman/1/wsman/secprofile/https/mutual";
 
 impl EveryRequest {
     pub(crate) fn basic(target: Target, password: &Password) -> Result<Self, Error> {

@@ -76,6 +76,13 @@ impl MapRule {
         self.principal.contains('*')
     }
 
+    /// The line denies, or names one principal, and matches but for upper and lower case.
+    fn is_another_spelling(&self, name: &str, realm: &str) -> bool {
+        let folded = Self { principal: self.principal.to_lowercase(), ..self.clone() };
+        (self.deny || !self.is_pattern())
+            && folded.matches(&name.to_lowercase(), &realm.to_lowercase()).is_some()
+    }
+
     /// What `*` stands for if the line matches (empty without one).
     fn matches<'p>(&self, name: &'p str, realm: &str) -> Option<&'p str> {
         let (pattern, pattern_realm) = self.split()?;
@@ -121,11 +128,18 @@ impl Mapping {
         let whole = principal.components.join("/");
         let single = principal.components.len() == 1;
         // A component with a separator inside would look like another principal in a rule.
-        if principal.components.iter().any(|c| c.is_empty() || c.contains(['/', '@', '\0'])) {
+        if principal.components.iter().any(|c| c.is_empty() || c.contains(['/', '@', '\\', '\0'])) {
             return Err(MappingError::NotAUser { principal: shown });
         }
         for rule in &self.rules {
-            let Some(star) = rule.matches(&whole, &principal.realm) else { continue };
+            let Some(star) = rule.matches(&whole, &principal.realm) else {
+                // Domains take names in any letters, and so do accounts: what a line says of one spelling must not be
+                // evaded by another.
+                if rule.is_another_spelling(&whole, &principal.realm) {
+                    return Err(MappingError::Spelling { principal: shown, line: rule.principal.clone() });
+                }
+                continue;
+            };
             if rule.is_pattern() && !rule.deny && (!single || whole.ends_with('$')) {
                 continue;
             }
@@ -197,6 +211,10 @@ pub(crate) enum MappingError {
     SystemAccount { principal: String, user: String, uid: u32, uid_min: u32 },
     #[error("{principal}: no local user \"{user}\"")]
     NoAccount { principal: String, user: String },
+    #[error(
+        "{principal} is another spelling of {line}, which has a map line: use the name as it stands there"
+    )]
+    Spelling { principal: String, line: String },
     #[error("{principal} is denied by a map line")]
     Denied { principal: String },
     #[error("cannot look up local user \"{user}\": {source}")]
@@ -317,6 +335,14 @@ mod tests {
     fn deny_wins_where_it_stands_first() {
         let lines = [("alice@*", ""), ("*@HOP.TEST", "*")];
         assert!(matches!(map(&lines, "alice@HOP.TEST"), Err(MappingError::Denied { .. })));
+        for other in ["ALICE@HOP.TEST", "Alice@HOP.TEST"] {
+            assert!(matches!(map(&lines, other), Err(MappingError::Spelling { .. })), "{other}");
+        }
+        let lines = [("mallory@HOP.TEST", "partner_bob"), ("*@HOP.TEST", "alice")];
+        assert_eq!(map(&lines, "mallory@HOP.TEST").unwrap(), "partner_bob");
+        assert!(matches!(map(&lines, "MALLORY@HOP.TEST"), Err(MappingError::Spelling { .. })));
+        assert_eq!(map(&lines, "bob@HOP.TEST").unwrap(), "alice");
+        assert!(matches!(map(&[], r"X\\alice@HOP.TEST"), Err(MappingError::NotAUser { .. })));
     }
 
     #[test]

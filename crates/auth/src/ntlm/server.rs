@@ -28,6 +28,9 @@ pub struct AcceptorOptions {
     pub binding_policy: BindingPolicy,
     /// The service principal names that this server answers to, compared without regard to case; empty for all.
     pub targets: Vec<String>,
+    /// With channel bindings of this connection: a client that brings none must name one of these services, so that
+    /// nobody passes a proof on that was meant for another. Not looked at with [`BindingPolicy::None`].
+    pub unbound_targets: Option<Vec<String>>,
     /// Refuse clients that do not name the service they mean.
     pub target_required: bool,
     /// Refuse clients that do not protect the three messages. Every client since Windows 7 does.
@@ -45,6 +48,7 @@ impl AcceptorOptions {
             channel_bindings: None,
             binding_policy: BindingPolicy::default(),
             targets: Vec::new(),
+            unbound_targets: None,
             target_required: false,
             mic_required: true,
         }
@@ -166,7 +170,11 @@ impl ExpectAuthenticate {
         // Zeros say that the client knows of bindings and has none.
         let theirs = pairs.get(AvId::CHANNEL_BINDINGS).filter(|hash| hash.iter().any(|b| *b != 0));
         match (self.options.binding_policy, theirs) {
-            (BindingPolicy::None, _) | (BindingPolicy::Relaxed, None) => Ok(()),
+            (BindingPolicy::None, _) => Ok(()),
+            (BindingPolicy::Relaxed, None) => match &self.options.unbound_targets {
+                Some(targets) => Self::check_name(pairs, targets, true),
+                None => Ok(()),
+            },
             (BindingPolicy::Strict, None) => Err(NtlmError::BindingsMissing),
             (_, Some(hash)) if bool::from(ours.hash().ct_eq(hash)) => Ok(()),
             (_, Some(_)) => Err(NtlmError::BindingsMismatch),
@@ -174,13 +182,17 @@ impl ExpectAuthenticate {
     }
 
     fn check_target(&self, pairs: &AvPairs) -> Result<(), NtlmError> {
+        Self::check_name(pairs, &self.options.targets, self.options.target_required)
+    }
+
+    fn check_name(pairs: &AvPairs, targets: &[String], required: bool) -> Result<(), NtlmError> {
         let untrusted = pairs.number(AvId::FLAGS).unwrap_or_default() & AvFlags::UNTRUSTED_TARGET != 0;
         let name = pairs.get(AvId::TARGET_NAME).map(text).transpose()?.filter(|name| !name.is_empty());
         let Some(name) = name.filter(|_| !untrusted) else {
-            return if self.options.target_required { Err(NtlmError::TargetMissing) } else { Ok(()) };
+            return if required { Err(NtlmError::TargetMissing) } else { Ok(()) };
         };
         let known = |target: &String| target.to_lowercase() == name.to_lowercase();
-        if self.options.targets.is_empty() || self.options.targets.iter().any(known) {
+        if targets.is_empty() || targets.iter().any(known) {
             return Ok(());
         }
         let got = name.chars().filter(|c| !c.is_control()).take(80).collect();

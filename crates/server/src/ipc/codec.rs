@@ -27,7 +27,10 @@ pub(crate) struct Writer {
 
 impl Writer {
     pub fn new(number: u32) -> Self {
-        Self { bytes: number.to_le_bytes().to_vec() }
+        // Large enough for a password from the start, so that no copy of one is left behind.
+        let mut bytes = Vec::with_capacity(16 * 1024);
+        bytes.extend(number.to_le_bytes());
+        Self { bytes }
     }
 
     pub fn tag(&mut self, tag: u8) -> &mut Self {
@@ -69,6 +72,12 @@ impl Writer {
 
     pub fn text(&mut self, value: &str) -> &mut Self {
         self.bytes(value.as_bytes())
+    }
+
+    /// The beginning of a text, as much of it as the reader takes.
+    pub fn text_up_to(&mut self, value: &str, limit: usize) -> &mut Self {
+        let end = (0..=limit.min(value.len())).rev().find(|end| value.is_char_boundary(*end));
+        self.text(value.get(..end.unwrap_or(0)).unwrap_or_default())
     }
 
     pub fn optional<T>(

@@ -16,6 +16,8 @@ use crate::config::Limits;
 pub(crate) const MAX_PACKET: usize = 160 * 1024;
 /// Largest security token taken, in bytes: an AP-REQ with a big PAC and a forwarded ticket with the same PAC.
 pub(crate) const MAX_TOKEN: usize = 128 * 1024;
+/// Longest explanation, in bytes; more is cut off.
+pub(crate) const MAX_REASON: usize = 4096;
 /// Longest password, in bytes.
 const MAX_PASSWORD: usize = 4096;
 
@@ -144,6 +146,8 @@ pub(crate) struct Offer {
     pub binding_policy: u8,
     /// How many of the listening sockets, from the last one, are for HTTPS.
     pub https: u32,
+    /// The names of this host.
+    pub hosts: Vec<String>,
     /// Authorities whose certificates may log users in, in DER.
     pub client_authorities: Vec<Vec<u8>>,
 }
@@ -340,7 +344,8 @@ impl Numbered<Reply> {
                 w.text(&a.client).text(&a.user).text(&a.delegation);
             }
             Reply::Refused { reply, denied, reason } => {
-                w.tag(3).optional(reply.as_deref(), Writer::bytes).tag(u8::from(*denied)).text(reason);
+                w.tag(3).optional(reply.as_deref(), Writer::bytes).flag(*denied);
+                w.text_up_to(reason, MAX_REASON);
             }
             Reply::Opened { session } => {
                 w.tag(4).u64(*session);
@@ -349,7 +354,7 @@ impl Numbered<Reply> {
                 w.tag(5).u64(*process);
             }
             Reply::Failed { reason } => {
-                w.tag(6).text(reason);
+                w.tag(6).text_up_to(reason, MAX_REASON);
             }
             Reply::Done => {
                 w.tag(7);
@@ -405,11 +410,11 @@ impl Numbered<Reply> {
             3 => Reply::Refused {
                 reply: r.optional(|r| Ok(r.bytes("token", MAX_TOKEN)?.to_vec()))?,
                 denied: r.flag()?,
-                reason: r.text("reason", 4096)?,
+                reason: r.text("reason", MAX_REASON)?,
             },
             4 => Reply::Opened { session: r.u64()? },
             5 => Reply::Spawned { process: r.u64()? },
-            6 => Reply::Failed { reason: r.text("reason", 4096)? },
+            6 => Reply::Failed { reason: r.text("reason", MAX_REASON)? },
             7 => Reply::Done,
             8 => Reply::Exited {
                 process: r.u64()?,
@@ -440,6 +445,9 @@ impl Offer {
             w.text(&n.computer).text(&n.domain).text(&n.dns_computer).text(&n.dns_domain)
         });
         w.optional(self.credssp, |w, c| w.u32(c.minimum_version));
+        w.list(&self.hosts, |w, host| {
+            w.text(host);
+        });
         w.certificates(&self.client_authorities);
     }
 
@@ -461,6 +469,7 @@ impl Offer {
                 })
             })?,
             credssp: r.optional(|r| Ok(CredSsp { minimum_version: r.u32()? }))?,
+            hosts: r.list(|r| r.text("host name", 256))?,
             client_authorities: r.certificates()?,
         })
     }
@@ -540,6 +549,7 @@ mod tests {
             ntlm: Some(NtlmNames { computer: "SERVERA".to_owned(), ..NtlmNames::default() }),
             credssp: Some(CredSsp { minimum_version: 5 }),
             client_authorities: vec![vec![1, 2]],
+            hosts: vec!["servera.hop.test".to_owned()],
             https: 1,
             ..Offer::default()
         };
@@ -573,6 +583,22 @@ mod tests {
             let packet = Numbered { number: 1, message }.encode();
             let back = Numbered::<Reply>::decode(packet.expose()).unwrap();
             assert_eq!(back.encode().expose(), packet.expose());
+        }
+    }
+
+    #[test]
+    fn explanations_are_cut_where_a_character_ends() {
+        let reason = "ä".repeat(MAX_REASON);
+        for message in [
+            Reply::Failed { reason: reason.clone() },
+            Reply::Refused { reply: None, denied: true, reason: format!("x{reason}") },
+        ] {
+            let packet = Numbered { number: 1, message }.encode();
+            match Numbered::<Reply>::decode(packet.expose()).unwrap().message {
+                Reply::Failed { reason } => assert_eq!(reason.len(), MAX_REASON),
+                Reply::Refused { reason, .. } => assert_eq!(reason.len(), MAX_REASON - 1),
+                other => panic!("{other:?}"),
+            }
         }
     }
 

@@ -35,7 +35,7 @@ const SCHEMES: [SignatureScheme; 7] = [
 pub(crate) struct Certificate {
     chain: PathBuf,
     key: PathBuf,
-    modified: Option<SystemTime>,
+    modified: Modified,
     current: Loaded,
     /// Handshakes that began before a change end with the key they began with.
     previous: Option<Loaded>,
@@ -49,8 +49,12 @@ struct Loaded {
 impl Certificate {
     /// Loads the certificate of the configuration, or makes one for these host names.
     pub fn open(config: &ServerConfig, names: &[String]) -> Result<Self, ServerError> {
-        let own = default_path();
-        let chain = config.certificate.clone().unwrap_or_else(|| own.clone());
+        let chain =
+            config.certificate.clone().or_else(default_path).ok_or_else(|| ServerError::Certificate {
+                path: PathBuf::new(),
+                problem: "say certificate = … in the configuration: there is no HOME to keep one in"
+                    .to_owned(),
+            })?;
         let key = config.certificate_key.clone().unwrap_or_else(|| chain.clone());
         let failed = |problem: String| ServerError::Certificate { path: chain.clone(), problem };
         if config.certificate.is_none() && !chain.exists() {
@@ -75,6 +79,9 @@ impl Certificate {
     /// # Errors
     /// Another key, a scheme that it does not have, or text that is no handshake's.
     pub fn sign(&self, generation: u32, scheme: u16, message: &[u8]) -> Result<Vec<u8>, String> {
+        if !is_handshake(message) {
+            return Err("that is nothing that a server signs in TLS".to_owned());
+        }
         let loaded = std::iter::once(&self.current)
             .chain(&self.previous)
             .find(|loaded| loaded.public.generation == generation)
@@ -86,7 +93,7 @@ impl Certificate {
 
     fn reload_if_changed(&mut self) {
         let modified = modified(&self.chain, &self.key);
-        if modified.is_none() || modified == self.modified {
+        if modified == self.modified {
             return;
         }
         match load(&self.chain, &self.key, self.current.public.generation.wrapping_add(1).max(1)) {
@@ -145,6 +152,20 @@ fn load(chain: &Path, key: &Path, generation: u32) -> Result<Loaded, String> {
     Ok(Loaded { public, key })
 }
 
+/// What a server signs: in TLS 1.3 a hash behind a prefix (RFC 8446 section 4.4.3), in TLS 1.2 both random numbers and
+/// a named curve with a point (RFC 8422 section 5.4).
+fn is_handshake(message: &[u8]) -> bool {
+    const PREFIX: &[u8] = b"TLS 1.3, server CertificateVerify\0";
+    let hash = message.strip_prefix(&[b' '; 64]).and_then(|rest| rest.strip_prefix(PREFIX));
+    if let Some(hash) = hash {
+        return matches!(hash.len(), 32 | 48);
+    }
+    match message.get(64..) {
+        Some([3, _, _, length, point @ ..]) => point.len() == usize::from(*length),
+        _ => false,
+    }
+}
+
 fn make(path: &Path, names: &[String]) -> Result<(), Box<dyn std::error::Error>> {
     let mut parameters = rcgen::CertificateParams::new(names.to_vec())?;
     let name = names.first().cloned().unwrap_or_default();
@@ -177,24 +198,40 @@ fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::rename(&part, path)
 }
 
-fn default_path() -> PathBuf {
+fn default_path() -> Option<PathBuf> {
     if nix::unistd::Uid::effective().is_root() {
-        return PathBuf::from("/var/lib/hop/certificate.pem");
+        return Some(PathBuf::from("/var/lib/hop/certificate.pem"));
     }
     let state = std::env::var_os("XDG_STATE_HOME")
         .map(PathBuf::from)
         .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".local/state")));
-    state.unwrap_or_else(|| PathBuf::from("/var/tmp")).join("hop/certificate.pem")
+    Some(state?.join("hop/certificate.pem"))
 }
 
-fn modified(chain: &Path, key: &Path) -> Option<SystemTime> {
-    let of = |path: &Path| fs::metadata(path).ok()?.modified().ok();
-    of(chain).max(of(key))
+/// When chain and key were written.
+type Modified = [Option<SystemTime>; 2];
+
+fn modified(chain: &Path, key: &Path) -> Modified {
+    [chain, key].map(|path| fs::metadata(path).ok()?.modified().ok())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn message() -> Vec<u8> {
+        [[b' '; 64].as_slice(), b"TLS 1.3, server CertificateVerify\0", &[7; 32]].concat()
+    }
+
+    #[test]
+    fn only_handshakes_are_signed() {
+        assert!(is_handshake(&message()));
+        let old = [[1; 64].as_slice(), &[3, 0, 29, 32], &[4; 32]].concat();
+        assert!(is_handshake(&old));
+        for other in [b"".as_slice(), &old[..old.len() - 1], &message()[..90], &[0; 200]] {
+            assert!(!is_handshake(other));
+        }
+    }
 
     fn config(path: &Path) -> ServerConfig {
         ServerConfig { certificate: Some(path.to_owned()), ..ServerConfig::default() }
@@ -214,17 +251,17 @@ mod tests {
         let first = certificate.newer_than(0).unwrap().clone();
         assert!(certificate.newer_than(first.generation).is_none());
         let scheme = first.schemes[0];
-        assert!(!certificate.sign(first.generation, scheme, b"text").unwrap().is_empty());
-        assert!(certificate.sign(first.generation, 0x0804, b"text").unwrap_err().contains("scheme"));
+        assert!(!certificate.sign(first.generation, scheme, &message()).unwrap().is_empty());
+        assert!(certificate.sign(first.generation, 0x0804, &message()).unwrap_err().contains("scheme"));
 
         make(&path, &names).unwrap();
         let later = SystemTime::now() + std::time::Duration::from_secs(5);
         File::open(&path).unwrap().set_modified(later).unwrap();
         let second = certificate.newer_than(first.generation).unwrap().clone();
         assert_ne!(second.chain, first.chain);
-        assert!(certificate.sign(first.generation, scheme, b"text").is_ok());
-        assert!(certificate.sign(second.generation, scheme, b"text").is_ok());
-        assert!(certificate.sign(77, scheme, b"text").is_err());
+        assert!(certificate.sign(first.generation, scheme, &message()).is_ok());
+        assert!(certificate.sign(second.generation, scheme, &message()).is_ok());
+        assert!(certificate.sign(77, scheme, &message()).is_err());
         // Garbage leaves what was.
         fs::write(&path, "nothing").unwrap();
         assert!(certificate.newer_than(second.generation).is_none());

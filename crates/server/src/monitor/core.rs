@@ -113,6 +113,9 @@ impl Core {
             }
             Request::Certificate { chain, peer } => match self.logins.certificate(&chain, time) {
                 Ok(client) => {
+                    if let Err(reply) = self.of_a_realm(&client, &peer) {
+                        return Some(alone(reply));
+                    }
                     let who = self.newcomer(client, CameBy::Certificate, SecretBytes::default(), time);
                     return self.admit(number, who, peer, true, now).map(alone);
                 }
@@ -197,10 +200,12 @@ impl Core {
             return refused(&peer, "Kerberos is not allowed".to_owned());
         };
         match kerberos.accept(token, bindings, time) {
-            Ok(who) => match self.mapped(&who.client, &peer) {
-                Ok(mapped) => self.admitted(who, mapped.user, peer),
-                Err(reply) => reply,
-            },
+            Ok(who) => {
+                match self.of_a_realm(&who.client, &peer).and_then(|()| self.mapped(&who.client, &peer)) {
+                    Ok(mapped) => self.admitted(who, mapped.user, peer),
+                    Err(reply) => reply,
+                }
+            }
             Err(rejection) => {
                 tracing::warn!(%peer, reason = %rejection.reason, "authentication refused");
                 Reply::Refused { reply: rejection.reply, denied: false, reason: rejection.reason }
@@ -236,6 +241,16 @@ impl Core {
             tracing::warn!(%peer, %client, reason = %error, "access denied");
             Reply::Refused { reply: None, denied: true, reason: error.to_string() }
         })
+    }
+
+    /// The host's name stands for the realm of its own users, whom nobody else may name.
+    pub(super) fn of_a_realm(&self, client: &Principal, peer: &str) -> Result<(), Reply> {
+        if client.realm != self.mapping.host {
+            return Ok(());
+        }
+        tracing::warn!(%peer, %client, "access denied: a realm has the name of this host");
+        let reason = "the realm has the name of this host".to_owned();
+        Err(Reply::Refused { reply: None, denied: true, reason })
     }
 
     fn local_user(&self, client: &Principal) -> Result<Mapped, DeniedError> {

@@ -2,7 +2,6 @@
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use hop_auth::UserName;
 use hop_auth::ntlm::{HashFile, NtHash, NtlmError, Question, SessionBaseKey};
@@ -11,13 +10,14 @@ use hop_secret::SecretString;
 /// The file, read again when it changes.
 pub(crate) struct LocalUsers {
     path: PathBuf,
-    modified: Option<SystemTime>,
+    /// When anything of the file changed last, its rights included.
+    changed: Option<(i64, i64)>,
     users: HashFile,
 }
 
 impl LocalUsers {
     pub fn new(path: PathBuf) -> Self {
-        Self { path, modified: None, users: HashFile::default() }
+        Self { path, changed: None, users: HashFile::default() }
     }
 
     /// The user's name as the file has it.
@@ -40,12 +40,12 @@ impl LocalUsers {
     }
 
     fn reload_if_changed(&mut self) {
-        let modified = std::fs::metadata(&self.path).ok().and_then(|m| m.modified().ok());
-        if modified == self.modified {
+        let changed = std::fs::metadata(&self.path).ok().map(|m| (m.ctime(), m.ctime_nsec()));
+        if changed == self.changed {
             return;
         }
-        self.modified = modified;
-        self.users = match modified.map(|_| read(&self.path)) {
+        self.changed = changed;
+        self.users = match changed.map(|_| read(&self.path)) {
             None => HashFile::default(),
             Some(Ok(users)) => users,
             Some(Err(problem)) => {
@@ -84,6 +84,11 @@ mod tests {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
         };
         write(0o644);
+        assert_eq!(users.find("alice"), None);
+        // The right mode is enough: the file need not be written again.
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(users.find("alice").as_deref(), Some("Alice"));
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
         assert_eq!(users.find("alice"), None);
         std::fs::remove_file(&path).unwrap();
         assert_eq!(users.find("alice"), None);

@@ -23,7 +23,9 @@ use crate::config::ServerConfig;
 use crate::ipc::NtlmNames;
 
 /// Challenges that may be out at a time; the oldest is forgotten for a new one.
-const MAX_CHALLENGES: usize = 4096;
+const MAX_CHALLENGES: usize = 65_536;
+/// Largest certificates of authorities together, in bytes: few, whose certificates log users in.
+const MAX_AUTHORITIES: usize = 96 * 1024;
 /// Where Samba's program is, unless the configuration says otherwise.
 const NTLM_AUTH: &str = "/usr/bin/ntlm_auth";
 
@@ -65,6 +67,9 @@ impl Logins {
             (Some(path), true) => {
                 let failed = |problem: String| ServerError::Certificate { path: path.clone(), problem };
                 let authorities = read_certificates(path).map_err(failed)?;
+                if authorities.iter().map(Vec::len).sum::<usize>() > MAX_AUTHORITIES {
+                    return Err(failed(format!("has more than {MAX_AUTHORITIES} bytes of certificates")));
+                }
                 let verifier =
                     client_certificate::verifier(&authorities).map_err(|e| failed(e.to_string()))?;
                 Some(Certificates { authorities, verifier, rules: config.certificate_map.clone() })
@@ -109,12 +114,13 @@ impl Logins {
         };
         // One challenge, one proof: nothing that was heard on the way can be used again.
         self.challenges.remove(at);
-        match self.local_user(&question.name) {
+        match self.local_user(&question.name, self.winbind.is_none()) {
             Some(user) => {
                 let key = self.users.prove(&user, question)?;
                 Ok(Verdict::Known(self.local_principal(&user), key))
             }
-            None if self.winbind.is_some() => Ok(Verdict::Ask),
+            // A member's winbind knows accounts of this host, too; they are not the file's.
+            None if self.winbind.is_some() && !self.is_this_host(&question.name.domain) => Ok(Verdict::Ask),
             None => Err(NtlmError::WrongCredentials),
         }
     }
@@ -123,9 +129,15 @@ impl Logins {
     ///
     /// # Errors
     /// It cannot be asked.
-    pub fn ask_domain(&mut self, job: u64, question: &Question, now: Instant) -> Result<(), NtlmError> {
+    pub fn ask_domain(
+        &mut self,
+        job: u64,
+        question: &Question,
+        peer: &str,
+        now: Instant,
+    ) -> Result<(), NtlmError> {
         match &mut self.winbind {
-            Some(winbind) => winbind.ask(job, question, now),
+            Some(winbind) => winbind.ask(job, question, peer, now),
             None => Err(NtlmError::WrongCredentials),
         }
     }
@@ -138,7 +150,7 @@ impl Logins {
         if !self.basic {
             return Err("Basic is not allowed".to_owned());
         }
-        match self.local_user(name) {
+        match self.local_user(name, self.realm.is_empty()) {
             Some(user) if self.users.has_password(&user, password) => {
                 Ok(Verdict::Known(self.local_principal(&user), ()))
             }
@@ -183,6 +195,12 @@ impl Logins {
                 Some((domain, user)) => (domain.to_owned(), user.to_owned()),
                 None => (name.domain.clone(), account),
             },
+            (None, false) if name.domain.is_empty() => {
+                return self.domain_principal(&UserName {
+                    domain: self.names.domain.clone(),
+                    user: name.user.clone(),
+                });
+            }
             (None, true) => {
                 return Err(format!("the name service does not know which account {typed} is"));
             }
@@ -222,6 +240,10 @@ impl Logins {
         )
     }
 
+    fn is_this_host(&self, domain: &str) -> bool {
+        domain == "." || domain.eq_ignore_ascii_case(&self.names.computer)
+    }
+
     fn is_own_domain(&self, domain: &str) -> bool {
         !self.realm.is_empty()
             && (domain.eq_ignore_ascii_case(&self.names.domain) || domain.eq_ignore_ascii_case(&self.realm))
@@ -229,10 +251,10 @@ impl Logins {
 
     /// The user of this host's file that a name means. Where there is no domain to ask, every domain means this host,
     /// as Windows has it.
-    fn local_user(&mut self, name: &UserName) -> Option<String> {
+    fn local_user(&mut self, name: &UserName, alone: bool) -> Option<String> {
         let domain = name.domain.as_str();
-        let here = domain.is_empty() || domain == "." || domain.eq_ignore_ascii_case(&self.names.computer);
-        let alone = self.winbind.is_none() && !self.is_own_domain(domain);
+        let here = domain.is_empty() || self.is_this_host(domain);
+        let alone = alone && !self.is_own_domain(domain);
         if here || alone { self.users.find(&name.user) } else { None }
     }
 

@@ -90,6 +90,7 @@ pub fn run(config: ServerConfig) -> Result<ExitCode, ServerError> {
         allow_unencrypted: config.auth.allow_unencrypted,
         binding_policy: config.auth.cbt_hardening_level as u8,
         https: u32::try_from(config.listen_https.len()).unwrap_or(u32::MAX),
+        hosts: names.clone(),
         client_authorities: logins.client_authorities(),
     };
     let base = config.runtime_dir.clone().unwrap_or_else(default_base);
@@ -496,8 +497,12 @@ fn session_command(config: &ServerConfig) -> Result<Vec<String>, ServerError> {
 fn powershell(session_command: &[String]) -> Vec<String> {
     match session_command {
         [hop, host, ..] if host == "host" => vec![hop.clone(), "shell".to_owned()],
-        [program, ..] => vec![program.clone()],
-        [] => Vec::new(),
+        // `env NAME=VALUE pwsh …` is started as it stands, without what makes it a server.
+        words => {
+            let is_prefix = |word: &&String| word.ends_with("env") || word.contains('=');
+            let prefix = words.iter().take_while(is_prefix).count();
+            words.iter().take(prefix + 1).cloned().collect()
+        }
     }
 }
 

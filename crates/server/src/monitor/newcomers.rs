@@ -58,13 +58,15 @@ impl Core {
             }
             Ok(Verdict::Ask) => {
                 let job = self.new_job();
-                if let Err(error) = self.logins.ask_domain(job, question, now) {
-                    return Some(refused(&peer, error.to_string()));
+                // That nobody could be asked is not the client's fault, and must not look like a wrong password.
+                if let Err(error) = self.logins.ask_domain(job, question, &peer, now) {
+                    tracing::warn!(%peer, %error, "NTLM cannot be verified");
+                    return Some(Reply::Failed { reason: error.to_string() });
                 }
                 let name = question.name.clone();
                 self.wait(job, number, WaitsFor::Proof { name, peer, inside })
             }
-            Err(error) => Some(refused(&peer, format!("NTLM of {}: {error}", question.name))),
+            Err(error) => Some(refused(&peer, format!("NTLM of {:?}: {error}", question.name.to_string()))),
         }
     }
 
@@ -78,9 +80,12 @@ impl Core {
         let Pending { number, waits_for } = self.pending.remove(&job)?;
         let WaitsFor::Proof { name, peer, inside } = waits_for else { return None };
         let reply = match result {
-            Err(error) => refused(&peer, format!("NTLM of {name}: {error}")),
+            Err(error) => refused(&peer, format!("NTLM of {:?}: {error}", name.to_string())),
             Ok(key) => match self.logins.domain_principal(&name) {
                 Err(reason) => refused(&peer, reason),
+                Ok(client) if self.of_a_realm(&client, &peer).is_err() => {
+                    refused(&peer, format!("{client} is not a user of the domain"))
+                }
                 Ok(client) => {
                     let key = SecretBytes::from(key.expose().as_slice());
                     let who = self.newcomer(client, CameBy::Ntlm, key, time);
@@ -109,10 +114,13 @@ impl Core {
                 let user = self.logins.kdc_name(name);
                 match self.ask_realm(user, Some(password), now) {
                     Ok(job) => self.wait(job, number, WaitsFor::Password { peer }),
-                    Err(error) => Some(refused(&peer, error.to_string())),
+                    Err(error) => {
+                        tracing::warn!(%peer, %error, "a password cannot be checked");
+                        Some(Reply::Failed { reason: error.to_string() })
+                    }
                 }
             }
-            Err(reason) => Some(refused(&peer, format!("password of {name}: {reason}"))),
+            Err(reason) => Some(refused(&peer, format!("password of {:?}: {reason}", name.to_string()))),
         }
     }
 
@@ -132,7 +140,10 @@ impl Core {
         let client = known.who.client.clone();
         known.who.came_by = CameBy::CredSsp;
         if !is_name_of(name, &client) {
-            return Some(refused(&peer, format!("{client} handed over the password of {name} by CredSSP")));
+            return Some(refused(
+                &peer,
+                format!("{client} handed over the password of {:?} by CredSSP", name.to_string()),
+            ));
         }
         if self.logins.is_local(&client) {
             // Only this host knows the user: there is no ticket to be had.
@@ -168,6 +179,11 @@ impl Core {
             (only_ticket(&tickets.evidence), tgt)
         });
         let reply = match (waits_for, tickets) {
+            (WaitsFor::Password { peer }, Ok((Some(evidence), _)))
+                if self.of_a_realm(&evidence.client, &peer).is_err() =>
+            {
+                refused(&peer, format!("{} is not a user of the domain", evidence.client))
+            }
             (WaitsFor::Password { peer }, Ok((Some(evidence), _))) => {
                 let mut who =
                     self.newcomer(evidence.client.clone(), CameBy::Basic, SecretBytes::default(), time);

@@ -69,11 +69,10 @@ impl Tickets {
     pub fn open(&mut self, opening: Opening, refusals: File) -> io::Result<Opened> {
         let session = opening.session;
         let result = self.ask(opening, refusals);
-        if let Err(error) = &result
-            && error.kind() != io::ErrorKind::Other
-        {
-            tracing::error!(session, %error, "lost the ticket process");
-            self.live = None;
+        if let Err(error) = &result {
+            self.lost(error);
+            // Should it come to it later.
+            self.close(session);
         }
         result
     }
@@ -154,7 +153,15 @@ impl Tickets {
         if self.live.is_some()
             && let Err(error) = self.send(&Order::Close { session }, &[])
         {
-            tracing::error!(session, %error, "lost the ticket process");
+            self.lost(&error);
+        }
+    }
+
+    /// It may have gone; that it is slow is no reason to let the sessions that depend on it down.
+    fn lost(&mut self, error: &io::Error) {
+        use io::ErrorKind::{BrokenPipe, ConnectionReset, InvalidData, UnexpectedEof};
+        if matches!(error.kind(), BrokenPipe | ConnectionReset | InvalidData | UnexpectedEof) {
+            tracing::error!(%error, "lost the ticket process");
             self.live = None;
         }
     }

@@ -13,7 +13,9 @@ use crate::sys::{self, ChildSetup};
 /// How long winbind may take.
 const ANSWER: Duration = Duration::from_secs(20);
 /// Questions that may be under way at a time.
-const MAX_UNDER_WAY: usize = 16;
+const MAX_UNDER_WAY: usize = 32;
+/// Those of one address.
+const MAX_OF_PEER: usize = 8;
 /// Longest answer, in bytes.
 const MAX_ANSWER: usize = 16 * 1024;
 /// Longest client challenge that is asked about, in bytes: the question must fit into a pipe.
@@ -27,8 +29,11 @@ pub(crate) struct Winbind {
 
 struct Asking {
     job: u64,
+    /// The address of who wants to be let in.
+    peer: String,
     child: Child,
     answer: Vec<u8>,
+    ended: bool,
     deadline: Instant,
 }
 
@@ -44,9 +49,11 @@ impl Winbind {
     ///
     /// # Errors
     /// Too many questions, or the program cannot be started.
-    pub fn ask(&mut self, job: u64, question: &Question, now: Instant) -> Result<(), NtlmError> {
+    pub fn ask(&mut self, job: u64, question: &Question, peer: &str, now: Instant) -> Result<(), NtlmError> {
         let failed = |reason: String| NtlmError::Verifier(reason);
-        if self.under_way.len() >= MAX_UNDER_WAY {
+        let peer = peer.rsplit_once(':').map_or(peer, |(address, _)| address).to_owned();
+        let of_peer = self.under_way.iter().filter(|asking| asking.peer == peer).count();
+        if self.under_way.len() >= MAX_UNDER_WAY || of_peer >= MAX_OF_PEER {
             return Err(failed("too many logins at a time".to_owned()));
         }
         if question.blob.len() > MAX_BLOB {
@@ -54,7 +61,14 @@ impl Winbind {
         }
         let child = self.start(&NtlmServer1::request(question));
         let child = child.map_err(|e| failed(format!("cannot run {}: {e}", self.program)))?;
-        self.under_way.push(Asking { job, child, answer: Vec::new(), deadline: now + ANSWER });
+        self.under_way.push(Asking {
+            job,
+            peer,
+            child,
+            answer: Vec::new(),
+            ended: false,
+            deadline: now + ANSWER,
+        });
         Ok(())
     }
 
@@ -77,7 +91,11 @@ impl Winbind {
             fcntl(stdout, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
             // The end of its input ends it.
             let mut stdin = child.stdin.take().ok_or_else(|| io::Error::other("no pipe"))?;
-            stdin.write_all(request.as_bytes())
+            match stdin.write_all(request.as_bytes()) {
+                // It did not want to hear it all: its answer tells.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+                other => other,
+            }
         })();
         if let Err(error) = prepared {
             let _ = child.kill();
@@ -102,8 +120,10 @@ impl Winbind {
         self.under_way.retain_mut(|asking| match asking.progress(now) {
             None => true,
             Some(result) => {
-                // It is reaped with the other children.
-                let _ = asking.child.kill();
+                // It ends by itself at the end of its output; then it may be reaped already, and its number another's.
+                if !asking.ended {
+                    let _ = asking.child.kill();
+                }
                 done.push((asking.job, result));
                 false
             }
@@ -134,6 +154,7 @@ impl Asking {
                 Err(error) => return Some(Err(NtlmError::Verifier(error.to_string()))),
             }
         }
+        self.ended = true;
         let text = String::from_utf8_lossy(&self.answer).into_owned();
         zeroize::Zeroize::zeroize(&mut self.answer);
         match text.trim().is_empty() {
@@ -165,7 +186,7 @@ mod tests {
         let now = Instant::now();
         loop {
             // Another test's child may have the new program open for writing still, between its fork and exec.
-            match winbind.ask(7, &question, now) {
+            match winbind.ask(7, &question, "192.0.2.1:5", now) {
                 Err(NtlmError::Verifier(reason)) if reason.contains("busy") => {}
                 other => break other.unwrap(),
             }

@@ -1,6 +1,6 @@
 //! One HTTP or HTTPS connection: it authenticates, then carries bodies both ways, sealed unless TLS protects them.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
+use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
 
 use super::Services;
@@ -43,6 +44,8 @@ pub(crate) struct Connection {
 pub(crate) struct Channel {
     /// TLS.
     pub encrypted: bool,
+    /// This end's address.
+    pub local: Option<IpAddr>,
     /// What binds authentication to TLS.
     pub bindings: Option<ChannelBindings>,
     /// The client's certificate and the chain above it, in DER; whose key it has proved.
@@ -62,8 +65,8 @@ pub(super) struct Ready {
     /// Seals bodies; none where only TLS protects them.
     pub sealer: Option<Sealer>,
     pub peer: Peer,
-    /// What `Authorization` must say with every request.
-    pub every_request: Option<hop_secret::SecretString>,
+    /// The hash of what `Authorization` must say with every request.
+    pub every_request: Option<[u8; 32]>,
 }
 
 /// Somebody whom the monitor accepted.
@@ -135,6 +138,12 @@ impl Connection {
                     None => self.unauthorized(),
                 };
             }
+            // What must come with every request, others on the same connection do not have.
+            let state = self.state.lock().await;
+            if matches!(&*state, State::Ready(ready) if ready.every_request.is_some()) {
+                return self.unauthorized();
+            }
+            drop(state);
             return self.sealed(content_type, &body, None).await;
         };
         let offer = match self.authenticate(text(Some(authorization))).await {
@@ -152,9 +161,7 @@ impl Connection {
         let mut state = self.state.lock().await;
         let login = match std::mem::replace(&mut *state, State::Closed) {
             // Basic and certificates come with every request.
-            State::Ready(ready)
-                if ready.every_request.as_ref().is_some_and(|e| e.expose() == authorization) =>
-            {
+            State::Ready(ready) if ready.every_request == Some(Sha256::digest(authorization).into()) => {
                 *state = State::Ready(ready);
                 return Ok(None);
             }

@@ -4,13 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use hop_auth::http::CERTIFICATE;
 use hop_auth::ntlm::{self, NtlmError, SessionBaseKey};
 use hop_auth::server::{Acceptor, NeedKerberos, NeedNtlm, Offer, Refusal, Step};
 use hop_auth::spnego::AcceptorMechanisms;
 use hop_auth::{BasicCredentials, Sealer, UserName, credssp};
 use hop_kerberos::gss;
-use hop_secret::SecretString;
 use hop_wsman::server::Caller;
+use sha2::{Digest as _, Sha256};
 
 use super::Services;
 use super::connection::{Channel, Peer, Ready, Release};
@@ -18,8 +19,6 @@ use super::hub::Owner;
 use super::monitor::{self, MonitorError};
 use crate::ipc::{Accepted, Request};
 
-/// What says that the client's certificate of TLS is meant (DSP0226 appendix A.8).
-const CERTIFICATE: &str = "http://schemas.dmtf.org/wbem/wsman/1/wsman/secprofile/https/mutual";
 /// How long whoever gave a wrong password waits for the answer: guessing is slow.
 const WRONG_PASSWORD: Duration = Duration::from_secs(1);
 
@@ -172,6 +171,8 @@ impl Leg<'_> {
             options.binding_policy = self.services.binding_policy();
             // Inside CredSSP the public key binds.
             options.channel_bindings = self.channel.bindings.clone().filter(|_| !inside);
+            // A proof that is bound to nothing must at least be meant for this host.
+            options.unbound_targets = Some(self.targets()).filter(|_| self.channel.encrypted && !inside);
             let challenge = self.services.hub.monitor.challenge().await?;
             ntlm = Some(ntlm::Acceptor::new(options, challenge, SystemTime::now()));
         }
@@ -193,6 +194,17 @@ impl Leg<'_> {
         options.minimum_version = credssp.minimum_version;
         let nothing = AcceptorMechanisms { kerberos: false, ntlm: None };
         Ok(Offer { mechanisms: nothing, credssp: Some(credssp::Acceptor::new(Box::new(pipe), options)) })
+    }
+
+    /// The service names that this host answers to.
+    fn targets(&self) -> Vec<String> {
+        let address = self.channel.local.map(|ip| ip.to_string());
+        let hosts: Vec<&String> = self.services.offer.hosts.iter().chain(&address).collect();
+        let services = ["HTTP", "WSMAN", "HOST", "HTTPS"];
+        services
+            .iter()
+            .flat_map(|service| hosts.iter().map(move |host| format!("{service}/{host}")))
+            .collect()
     }
 
     /// Has the monitor run the AP exchange.
@@ -265,7 +277,7 @@ fn sealed(who: Option<Peer>, www_authenticate: Option<String>, sealer: Sealer) -
 }
 
 fn established(peer: Peer, header: &str) -> Outcome {
-    let every_request = Some(SecretString::from(header));
+    let every_request = Some(Sha256::digest(header).into());
     let ready = Ready { sealer: None, peer, every_request };
     Outcome::Established { www_authenticate: None, ready: Box::new(ready) }
 }

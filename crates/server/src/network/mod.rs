@@ -279,7 +279,8 @@ async fn serve_https(
     };
     let client = stream.get_ref().1.peer_certificates().unwrap_or_default();
     let client = client.iter().map(|der| der.to_vec()).collect();
-    let channel = Channel { encrypted: true, bindings: current.bindings, client };
+    let local = stream.get_ref().0.local_addr().ok().map(|address| address.ip().to_canonical());
+    let channel = Channel { encrypted: true, local, bindings: current.bindings, client };
     serve_connection(Arc::new(Connection::new(services, peer, channel)), stream, hang_up).await;
 }
 

@@ -205,6 +205,10 @@ impl MonitorClient {
             }
         };
         let packet = Numbered { number, message: request }.encode();
+        // The monitor takes what is beyond its limits for a broken network process. What a client can cause ends here.
+        if let Err(error) = Numbered::<Request>::decode(packet.expose()) {
+            return Err(MonitorError::Failed(format!("the request is beyond the server's limits: {error}")));
+        }
         let (sender, receiver) = oneshot::channel();
         self.state().pending.insert(number, sender);
         let sent = self

@@ -2,7 +2,7 @@
 
 use hop_secret::{SecretBytes, SecretString};
 
-use crate::ipc::{IpcError, Reader, SessionId, Writer};
+use crate::ipc::{IpcError, MAX_REASON, Reader, SessionId, Writer};
 
 /// Largest credential cache or keytab in a message, in bytes.
 const MAX_SECRET: usize = 128 * 1024;
@@ -144,14 +144,14 @@ impl Notice {
                 w.tag(1).u64(o.session).text(&o.config).bytes(o.ccache.expose());
             }
             Self::Failed { session, reason } => {
-                w.tag(2).u64(*session).text(reason);
+                w.tag(2).u64(*session).text_up_to(reason, MAX_REASON);
             }
             Self::LoggedIn(l) => {
                 w.tag(3).u64(l.login).bytes(l.evidence.expose());
                 w.optional(l.tgt.as_ref(), |w, b| w.bytes(b.expose()));
             }
             Self::LoginFailed { login, wrong, reason } => {
-                w.tag(4).u64(*login).flag(*wrong).text(reason);
+                w.tag(4).u64(*login).flag(*wrong).text_up_to(reason, MAX_REASON);
             }
         }
         SecretBytes::new(w.bytes)
@@ -165,13 +165,15 @@ impl Notice {
                 config: r.text("configuration", MAX_SECRET)?,
                 ccache: SecretBytes::from(r.bytes("credential cache", MAX_SECRET)?),
             })),
-            2 => Self::Failed { session: r.u64()?, reason: r.text("reason", 4096)? },
+            2 => Self::Failed { session: r.u64()?, reason: r.text("reason", MAX_REASON)? },
             3 => Self::LoggedIn(Box::new(LoggedIn {
                 login: r.u64()?,
                 evidence: SecretBytes::from(r.bytes("credential cache", MAX_SECRET)?),
                 tgt: r.optional(|r| Ok(SecretBytes::from(r.bytes("credential cache", MAX_SECRET)?)))?,
             })),
-            4 => Self::LoginFailed { login: r.u64()?, wrong: r.flag()?, reason: r.text("reason", 4096)? },
+            4 => {
+                Self::LoginFailed { login: r.u64()?, wrong: r.flag()?, reason: r.text("reason", MAX_REASON)? }
+            }
             tag => return Err(IpcError::UnknownTag { what: "notice", tag }),
         };
         r.end()?;

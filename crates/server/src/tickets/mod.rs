@@ -42,7 +42,7 @@ pub(crate) use message::{LoggedIn, Login, Notice, Opened, Opening, Order};
 
 use self::shim::{Answer, Shim};
 use self::source::{Host, NoTicket, Source};
-use crate::ipc::SessionId;
+use crate::ipc::{MAX_PACKET, SessionId};
 use crate::{TICKETS_ARGUMENT, channel, network, sys};
 
 /// The number at which the process finds its end of the socket pair.
@@ -140,8 +140,12 @@ async fn serve(socket: OwnedFd, mut buffer: Vec<u8>) -> io::Result<()> {
             }
             Order::Login(login) => {
                 let (host, notices) = (host.clone(), notices.clone());
-                tokio::spawn(async move {
-                    let _ = notices.send(login::log_in(&host, *login).await).await;
+                let runtime = tokio::runtime::Handle::current();
+                // Keys are derived from passwords on the way, which takes as long as a KDC says.
+                tokio::task::spawn_blocking(move || {
+                    runtime.block_on(async move {
+                        let _ = notices.send(login::log_in(&host, *login).await).await;
+                    });
                 });
             }
             Order::Close { session } => {
@@ -155,7 +159,13 @@ async fn serve(socket: OwnedFd, mut buffer: Vec<u8>) -> io::Result<()> {
 
 async fn send_notices(socket: Arc<AsyncFd<OwnedFd>>, mut outgoing: mpsc::Receiver<Notice>) {
     while let Some(notice) = outgoing.recv().await {
-        let packet = notice.encode();
+        let mut packet = notice.encode();
+        if packet.expose().len() > MAX_PACKET
+            && let Notice::LoggedIn(tickets) = &notice
+        {
+            let reason = "the user's tickets are too large".to_owned();
+            packet = Notice::LoginFailed { login: tickets.login, wrong: false, reason }.encode();
+        }
         let sent =
             socket.async_io(Interest::WRITABLE, |s| channel::send(s.as_fd(), packet.expose(), &[])).await;
         if let Err(error) = sent {

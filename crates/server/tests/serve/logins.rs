@@ -29,6 +29,7 @@ pub const TESTS: &[Test] = &[
     ("a_new_certificate_is_shown_without_a_restart", new_certificate),
     ("a_certificate_of_nobody_is_refused", certificates_of_others),
     ("a_password_over_http_is_refused", basic_over_http),
+    ("basic_comes_with_every_request", basic_with_every_request),
     ("strict_channel_bindings", strict_bindings),
     ("powershell_in_a_command_shell_is_the_configured_one", powershell),
 ];
@@ -159,7 +160,9 @@ fn https() {
     for user in ["carol", r"SERVERA\Carol", r".\carol", r"WORKGROUP\CAROL"] {
         for way in [Authentication::Ntlm, Authentication::Basic] {
             let connection = house.connect(true, login(way, user, PASSWORD), None);
-            assert_eq!(run(&connection, "id -un").unwrap(), me, "{way} {user}");
+            // Nobody but this host verifies NTLM here; a password could be another domain's.
+            let known = !(way == Authentication::Basic && user.starts_with("WORKGROUP"));
+            assert_eq!(run(&connection, "id -un").ok(), known.then(|| me.clone()), "{way} {user}");
         }
     }
     let connection = house.connect(true, login(Authentication::Basic, "carol", PASSWORD), None);
@@ -291,6 +294,23 @@ fn basic_over_http() {
     let reply = reply.to_lowercase();
     assert!(!reply.contains("basic realm"), "{reply}");
     assert!(reply.contains("negotiate") && reply.contains("credssp"), "{reply}");
+}
+
+fn basic_with_every_request() {
+    let mut house = House::new(&format!("{EVERYTHING}\nAllowUnencrypted = true"));
+    let password: hop_secret::SecretString = PASSWORD.into();
+    let header = |user: &str| {
+        let credentials = hop_auth::BasicCredentials { user: user.to_owned(), password: password.clone() };
+        credentials.authorization().unwrap().expose().clone()
+    };
+    // A proxy that uses one connection for many clients must not lend one's login to another.
+    let good = header("carol");
+    let statuses = crate::raw::statuses(&mut house.server, &[Some(good.as_str()), None, Some(good.as_str())]);
+    assert_eq!(statuses, [200, 401, 200]);
+    // A name that is too long for the monitor ends nothing.
+    let long = header(&"A".repeat(1100));
+    assert_eq!(crate::raw::statuses(&mut house.server, &[Some(long.as_str())]), [503]);
+    assert_eq!(crate::raw::statuses(&mut house.server, &[Some(good.as_str())]), [200]);
 }
 
 fn strict_bindings() {

@@ -354,6 +354,18 @@ pub fn head_of_answer(server: &Server, authorization: &str) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
+/// The HTTP statuses of requests to identify the server, one after another on one connection, each with its
+/// `Authorization`.
+pub fn statuses(server: &mut Server, authorizations: &[Option<&str>]) -> Vec<u16> {
+    let identify = "<s:Envelope xmlns:s=\"http://www.w3.org/2003/05/soap-envelope\"><s:Body><i:Identify \
+                    xmlns:i=\"http://schemas.dmtf.org/wbem/wsman/identity/1/wsmanidentity.xsd\"/></s:Body></s:Envelope>";
+    let tickets = server.domain.log_in("alice", REALM);
+    let mut raw = Raw::connect(server, tickets);
+    let ask =
+        |authorization: &Option<&str>| raw.post(*authorization, SOAP, identify.as_bytes()).unwrap().status;
+    authorizations.iter().map(ask).collect()
+}
+
 /// Somebody in the middle: takes TLS connections with one certificate and passes what is inside on to the server, in TLS
 /// of its own. Its port.
 pub fn relay(trusted: &std::path::Path, shown: &std::path::Path, to: u16) -> u16 {

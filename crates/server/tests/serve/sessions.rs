@@ -20,6 +20,8 @@ pub const TESTS: &[Test] = &[
     ("large_output_passes_whole", large_output),
     ("principals_without_mapping_are_refused", mapping),
     ("a_ticket_for_another_host_is_refused", other_host),
+    ("a_realm_with_the_name_of_the_host_is_refused", realm_with_the_hosts_name),
+    ("what_is_beyond_the_limits_ends_that_request_only", beyond_limits),
     ("another_user_runs_as_itself", other_user),
     ("the_network_process_has_no_privileges", no_privileges),
     ("killing_the_network_process_ends_everything", kill_network),
@@ -186,6 +188,40 @@ fn mapping() {
         assert!(log.contains(part), "{part}: {log}");
     }
     assert!(!log.contains("session opened"));
+}
+
+fn realm_with_the_hosts_name() {
+    let mut server = Server::start(&format!("[auth]\nnetbios_name = '{FOREIGN}'"));
+    let tickets = server.domain.log_in("alice", FOREIGN);
+    let refused = runtime().block_on(open(&server, tickets)).unwrap_err();
+    assert!(format!("{refused:?}").contains("403"), "{refused:?}");
+    assert!(server.log().contains("has the name of this host"), "{}", server.log());
+}
+
+fn beyond_limits() {
+    let mut server = Server::start("");
+    let tickets = server.domain.log_in("alice", REALM);
+    runtime().block_on(async {
+        let shell = open(&server, tickets.clone()).await.unwrap();
+        // More than the monitor takes, less than an envelope may have.
+        let mut command = shell.run(&format!("true {}", "x".repeat(140 * 1024)), &[]);
+        let refused = command.next().await.unwrap().unwrap_err();
+        assert!(refused.to_string().contains("limits"), "{refused}");
+        drop(command);
+        let options = ShellOptions {
+            environment: vec![("N".repeat(2000), "value".to_owned())],
+            ..ShellOptions::default()
+        };
+        let other = open_with(&server, tickets, options).await.unwrap();
+        let mut command = other.run("true", &[]);
+        let refused = command.next().await.unwrap().unwrap_err();
+        assert!(refused.to_string().contains("limits"), "{refused}");
+        drop(command);
+        // Nobody else has noticed.
+        let (out, _, _) = run(&shell, "echo still here").await;
+        assert_eq!(out, "still here\n");
+        shell.close().await.unwrap();
+    });
 }
 
 fn other_host() {
