@@ -473,6 +473,35 @@ fn the_certificate_is_looked_at_when_there_are_roots() {
     assert!(matches!(run(others), CertificateTrust::NotVerified(_)));
 }
 
+/// Where NTLM's proof may go to proven hosts only, it does not leave before the certificate is known to be one.
+#[test]
+fn ntlm_waits_for_the_certificate() {
+    let certificate = certificate();
+    let run = |roots: RootCertStore, kerberos: bool| {
+        let mut realm = Realm::new(PASSWORD);
+        let mut mechanisms = with_ntlm();
+        if kerberos {
+            mechanisms.kerberos = Some(realm.initiate("WSMAN"));
+        }
+        let mut options = client_options(mechanisms);
+        options.ntlm_needs_certificate = true;
+        let pipe = tls::client(HOST, Some(Arc::new(roots)), SystemTime::now()).unwrap();
+        let server = server_tls(&certificate, &TLS13).connection().unwrap();
+        let outcome =
+            run(&mut realm, Box::new(pipe), Box::new(server), options, AcceptorOptions::new(both()));
+        outcome.map(|outcome| outcome.proof.mechanism)
+    };
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate.der.clone()).unwrap();
+    let mut others = RootCertStore::empty();
+    others.add(self::certificate().der).unwrap();
+    assert!(matches!(run(roots, false), Ok(Mechanism::Ntlm)));
+    let Err(Failure::Client(Error::CredSsp(refused))) = run(others.clone(), false) else { panic!() };
+    assert!(matches!(refused, CredSspError::NtlmUnproven { .. }), "{refused}");
+    // Kerberos proves the host otherwise.
+    assert!(matches!(run(others, true), Ok(Mechanism::Kerberos)));
+}
+
 #[test]
 fn garbage_and_huge_tokens() {
     let start = |server: bool, token: &[u8]| {

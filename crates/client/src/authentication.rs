@@ -248,6 +248,9 @@ impl Provider for CredSsp {
             };
             let mut options = credssp::InitiatorOptions::new(mechanisms, credentials);
             options.minimum_version = self.policy.minimum_version;
+            // Where the password may go for a certificate only, NTLM's proof may not go for less.
+            let by_ntlm = self.policy.policy.may_delegate(&self.target.alias, true, Proof::NtlmOnly);
+            options.ntlm_needs_certificate = !channel.proves_name && by_ntlm.is_err();
             let tls = credssp::tls::client(&self.target.host_name, self.roots.clone(), SystemTime::now())
                 .map_err(|e| failed(&self.target, e))?;
             let started = client::start_credssp(Box::new(tls), options, &mut rand::rng())

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use hop_auth::{
     Error as AuthError, Mechanism, Sealer,
     client::{ExpectAnswer, Step},
+    credssp::{CredSspError, ServerProof},
 };
 
 use crate::{
@@ -76,7 +77,15 @@ impl Security for Negotiation {
         let State::ExpectAnswer(expect) = std::mem::replace(&mut self.state, State::Over) else {
             return Err(AuthError::Rejected.into());
         };
-        match expect.handle(challenges, accepted)? {
+        let step = match (expect.handle(challenges, accepted), &self.consent) {
+            (Err(AuthError::CredSsp(CredSspError::NtlmUnproven { certificate })), Some(consent)) => {
+                let proof = ServerProof { mechanism: Mechanism::Ntlm, certificate, version: 0 };
+                consent.decide(&proof, false)?;
+                return Err(AuthError::Rejected.into());
+            }
+            (step, _) => step?,
+        };
+        match step {
             Step::Continue { authorization, next } => Ok(self.go_on(authorization, next)),
             Step::NeedConsent(need) => {
                 let proof = need.proof();

@@ -131,7 +131,7 @@ impl Remote {
         // As on Windows: where a password was given, NTLM follows Kerberos, and TrustedHosts guards it.
         login.allow_ntlm = login.password.is_some();
         login.identity = match &login.password {
-            Some(_) if by_ntlm => None,
+            Some(_) if by_ntlm => Some(self.own_identity()?),
             Some(Password { name, password }) => {
                 let source = Source::Password { principal: name.to_string(), password: password.clone() };
                 Some(Arc::new(Identity::new(source).map_err(|e| advice::text(&e))?))

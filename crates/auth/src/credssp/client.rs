@@ -17,6 +17,8 @@ use crate::{
 pub struct InitiatorOptions {
     /// The mechanisms inside, for the service `WSMAN/host`.
     pub mechanisms: InitiatorMechanisms,
+    /// NTLM is tried only if the server's certificate is a trusted one: NTLM's proof goes to whoever answers.
+    pub ntlm_needs_certificate: bool,
     /// What is handed over, once the caller agrees.
     pub credentials: DelegatedPassword,
     /// The oldest version that is spoken. Below [`SAFE_VERSION`], somebody in the middle can have the client
@@ -29,7 +31,13 @@ pub struct InitiatorOptions {
 impl InitiatorOptions {
     /// With safe versions only.
     pub fn new(mechanisms: InitiatorMechanisms, credentials: DelegatedPassword) -> Self {
-        Self { mechanisms, credentials, minimum_version: SAFE_VERSION, newest_version: NEWEST_VERSION }
+        Self {
+            mechanisms,
+            ntlm_needs_certificate: false,
+            credentials,
+            minimum_version: SAFE_VERSION,
+            newest_version: NEWEST_VERSION,
+        }
     }
 }
 
@@ -49,7 +57,9 @@ impl Initiator {
     ) -> Result<(Vec<u8>, ExpectReply), Error> {
         let mut nonce = [0; 32];
         rng.fill_bytes(&mut nonce);
-        let (token, expect) = spnego::Initiator::negotiate(options.mechanisms)?;
+        if options.mechanisms.kerberos.is_none() && options.mechanisms.ntlm.is_none() {
+            return Err(Error::NoCommonMechanism { offered: "none of ours".to_owned() });
+        }
         let hello = tls.take_output().map_err(CredSspError::from)?;
         let link = Link {
             tls,
@@ -57,7 +67,7 @@ impl Initiator {
             minimum_version: options.minimum_version,
             newest_version: options.newest_version,
         };
-        let state = State::Handshake { token, expect };
+        let state = State::Handshake(options.mechanisms, options.ntlm_needs_certificate);
         let session = Session { link, credentials: options.credentials, nonce };
         Ok((hello, ExpectReply { session, state }))
     }
@@ -134,11 +144,8 @@ struct Session {
 
 #[derive(Debug)]
 enum State {
-    /// TLS; then the first SPNEGO token.
-    Handshake {
-        token: Vec<u8>,
-        expect: spnego::ExpectReply,
-    },
+    /// TLS; then the first SPNEGO token, of NTLM perhaps only if the certificate is trusted.
+    Handshake(InitiatorMechanisms, bool),
     Negotiate(spnego::ExpectReply),
     /// Our proof of the public key is on its way; SPNEGO may lack its last token.
     PublicKey {
@@ -186,12 +193,20 @@ impl ExpectReply {
         let Self { mut session, state } = self;
         let plaintext = session.link.receive(token)?;
         match state {
-            State::Handshake { token, expect } => {
+            State::Handshake(mut mechanisms, ntlm_needs_certificate) => {
                 let output = session.link.output()?;
                 // The last bytes of the handshake travel on their own: peers answer them before they read on.
                 if session.link.tls.is_handshaking() || !output.is_empty() {
-                    return Ok(session.next(output, State::Handshake { token, expect }));
+                    return Ok(session.next(output, State::Handshake(mechanisms, ntlm_needs_certificate)));
                 }
+                let trust = session.link.tls.certificate_trust();
+                if ntlm_needs_certificate && trust != CertificateTrust::Verified {
+                    let dropped = mechanisms.ntlm.take().is_some();
+                    if dropped && mechanisms.kerberos.is_none() {
+                        return Err(CredSspError::NtlmUnproven { certificate: trust }.into());
+                    }
+                }
+                let (token, expect) = spnego::Initiator::negotiate(mechanisms)?;
                 let request = TsRequest { nego_tokens: vec![token], ..TsRequest::default() };
                 let token = session.link.write(request)?;
                 Ok(session.next(token, State::Negotiate(expect)))

@@ -70,6 +70,12 @@ pub enum CredSspError {
     /// The peer did not see the public key that this end sees.
     #[error("the public key of the TLS connection was not confirmed: the connection ends at somebody else")]
     PublicKey,
+    /// There is NTLM only, and the server does not prove its name by a certificate.
+    #[error("only NTLM is left, and the server's certificate does not prove its name{}", detail(certificate))]
+    NtlmUnproven {
+        /// What was wrong with the certificate.
+        certificate: CertificateTrust,
+    },
     /// The TLS connection has no certificate.
     #[error("the TLS connection has no server certificate")]
     NoCertificate,
@@ -82,6 +88,13 @@ pub enum CredSspError {
     /// TLS can seal bodies but not sign.
     #[error("CredSSP has no signatures")]
     NoSignatures,
+}
+
+fn detail(certificate: &CertificateTrust) -> String {
+    match certificate {
+        CertificateTrust::NotVerified(reason) => format!(" ({reason})"),
+        _ => String::new(),
+    }
 }
 
 /// A status of Windows ([MS-ERREF] 2.3.1).

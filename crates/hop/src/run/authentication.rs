@@ -99,7 +99,7 @@ pub async fn of(arguments: &Arguments) -> Result<Login, Box<dyn Error>> {
         authentication,
         Authentication::Negotiate | Authentication::Kerberos | Authentication::CredSsp
     );
-    let identity = if by_kerberos && !kept { identity(arguments, password.as_ref()).await? } else { None };
+    let identity = if by_kerberos { identity(arguments, password.as_ref()).await? } else { None };
     Ok(Login {
         authentication,
         identity,
@@ -128,6 +128,7 @@ async fn identity(
     arguments: &Arguments,
     password: Option<&Password>,
 ) -> Result<Option<Arc<Identity>>, Box<dyn Error>> {
+    // A password that the session keeps is for NTLM: no realm knows it. There may be a ticket all the same.
     let source = match (&arguments.user, &arguments.keytab, password) {
         (Some(user), Some(path), _) => Source::Keytab { principal: user.clone(), path: path.clone() },
         (Some(user), None, Some(known)) => {
