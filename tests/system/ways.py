@@ -277,7 +277,16 @@ serve("servera", alone, name="alone")
 r = run("id -un; & '" + HOP + "' ticket why", "--authentication", "credssp", *WHO_ALONE, host=f"{A}:25985")
 check("after that it does; a user whom no domain knows gets no ticket, and is told",
       "alice" in r.out and r.says("no credential"), r.all)
-stop_serve("servera", "alone")
+serve("servera", alone + f"CredSSPKeepPassword = true\n[environment]\nHOP_POLICY = '{own}'\n", name="alone")
+serve("serverb", alone.replace("servera.keytab", "serverb.keytab").replace(f'users = "{users}"', f'users = "{users}b"'), name="alone")
+at("serverb", HOP, "user", "add", "alice", "--file", f"{users}b", "--password-file", str(carol))
+at("servera", HOP, "trust", "add", "serverb.hop.test", "--force")
+NTLM_NEST = "Invoke-Command -ComputerName serverb.hop.test -Port 25985 { hostname; id -un }"
+r = run(NTLM_NEST, "--authentication", "credssp", *WHO_ALONE, host=f"{A}:25985")
+check("hosts without a domain: the session keeps CredSSP's password, and Invoke-Command goes on to serverb by NTLM",
+      r.says("serverb", "alice") and r.code == 0, r.all)
+for host in ("servera", "serverb"):
+    stop_serve(host, "alone")
 os.environ.pop("HOP_POLICY")
 
 time_left = caches_left("servera")

@@ -22,7 +22,7 @@ mod report;
 pub use decision::{ClientFacts, Decision, TgtFacts, after_kdc_refusal, decide};
 pub use mode::{Mode, ParseModeError};
 pub use reason::{Names, ParseReasonError, Reason, Remedy, Who};
-pub use refusal::{REFUSALS_FILE, Refusal};
+pub use refusal::{PASSWORD_FILE, REFUSALS_FILE, Refusal};
 pub use report::{CameBy, Constrained, ReportError, ServerFacts, SessionIdentity, SessionReport, explain};
 
 #[doc(hidden)]

@@ -6,6 +6,10 @@ use crate::{Remedy, Who};
 
 /// The name, beside the session report, of the file that has one [`Refusal`] per line.
 pub const REFUSALS_FILE: &str = "refused.jsonl";
+
+/// The file beside a session's report that has the password which CredSSP brought, where the server's configuration lets
+/// a session keep it: one JSON object with `user` and `password`.
+pub const PASSWORD_FILE: &str = "password.json";
 /// The largest such file that is read, in bytes.
 const MAX_FILE: usize = 256 * 1024;
 /// So many refusals are told; the last ones count.

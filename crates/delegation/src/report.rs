@@ -133,6 +133,9 @@ pub struct SessionReport {
     /// How the client proved its identity.
     #[serde(default)]
     pub came_by: CameBy,
+    /// The session keeps the password that CredSSP brought, for NTLM.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub password_kept: bool,
     /// The server fetches tickets for the session by constrained delegation.
     #[serde(default)]
     constrained: bool,
@@ -174,6 +177,7 @@ impl SessionReport {
             ticket_ok_as_delegate: facts.ticket_ok_as_delegate,
             delegation_requested: facts.delegation_requested,
             came_by: facts.came_by,
+            password_kept: false,
             constrained: matches!(identity, SessionIdentity::Constrained { .. }),
             reason: match identity {
                 SessionIdentity::Forwarded => None,
@@ -229,6 +233,7 @@ impl SessionReport {
     pub fn explanation(&self, refusals: &[Refusal]) -> Option<String> {
         let names = self.names();
         let reason = match self.identity() {
+            Ok(SessionIdentity::None { .. }) if self.password_kept => return None,
             Ok(SessionIdentity::None { reason }) => Some(reason),
             Ok(SessionIdentity::Constrained { reason }) if !refusals.is_empty() => reason,
             _ => return None,
@@ -278,6 +283,11 @@ impl SessionReport {
     /// What the session can do, when there is nothing to explain.
     pub fn summary(&self) -> String {
         match self.identity() {
+            Ok(SessionIdentity::None { .. }) if self.password_kept => format!(
+                "This session keeps the password of {} that CredSSP handed over: hop and Invoke-Command in it go on by \
+                 NTLM, to hosts in TrustedHosts (`hop trust`) or over HTTPS. There is no ticket for other programs.",
+                self.client
+            ),
             Ok(SessionIdentity::Forwarded) if self.came_by == CameBy::CredSsp => format!(
                 "This session has a ticket of {}, got with the password that CredSSP handed over: programs in it can go \
                  on as you.",

@@ -120,6 +120,11 @@ fn who_came_without_a_ticket() {
                     let report = SessionReport::new(&facts);
                     let again = SessionReport::from_json(report.to_json().as_bytes()).unwrap();
                     assert_eq!((again.came_by, again.identity()), (came_by, Ok(expected)));
+                    let mut kept = report.clone();
+                    kept.password_kept = true;
+                    let nothing = matches!(expected, Nothing { .. });
+                    assert_eq!(kept.summary().contains("by NTLM"), nothing);
+                    assert_eq!(kept.explanation(&[]), None);
                     let by_password = expected == Forwarded && came_by == CameBy::CredSsp;
                     assert_eq!(report.summary().contains("CredSSP"), by_password);
                 }

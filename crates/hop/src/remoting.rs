@@ -121,12 +121,17 @@ impl Remote {
                 _ => {}
             }
         }
+        // Where the session keeps its user's password, that is the credential; there are no tickets then.
+        let kept = login.password.is_none().then(ticket::session_password).flatten();
+        let by_ntlm = kept.is_some();
+        login.password = login.password.or(kept);
         if login.password.is_some() {
             login.policy = PasswordPolicy::of_this_machine().map_err(|e| advice::text(&e))?;
         }
         // As on Windows: where a password was given, NTLM follows Kerberos, and TrustedHosts guards it.
         login.allow_ntlm = login.password.is_some();
         login.identity = match &login.password {
+            Some(_) if by_ntlm => None,
             Some(Password { name, password }) => {
                 let source = Source::Password { principal: name.to_string(), password: password.clone() };
                 Some(Arc::new(Identity::new(source).map_err(|e| advice::text(&e))?))

@@ -27,6 +27,10 @@ pub struct AuthConfig {
     /// The lowest version of CredSSP that is spoken; below 5 somebody in the middle can take part (CVE-2018-0886).
     #[serde(rename = "CredSSPMinimumVersion")]
     pub credssp_minimum_version: u32,
+    /// Sessions of users whom no realm knows keep the password that CredSSP brought, in memory, so that `hop` in them can
+    /// go on by NTLM.
+    #[serde(rename = "CredSSPKeepPassword")]
+    pub credssp_keep_password: bool,
     /// Name and password, inside HTTPS.
     #[serde(rename = "Basic")]
     pub basic: bool,
@@ -70,6 +74,7 @@ impl Default for AuthConfig {
             ntlm: false,
             credssp: None,
             credssp_minimum_version: hop_auth::credssp::SAFE_VERSION,
+            credssp_keep_password: false,
             basic: false,
             certificate: false,
             cbt_hardening_level: CbtHardeningLevel::Relaxed,

@@ -11,7 +11,7 @@ use hop_client::{
 use hop_delegation::Mode;
 
 use super::Arguments;
-use crate::password;
+use crate::{password, ticket};
 
 /// The options of authentication and TLS.
 #[derive(Debug, clap::Args)]
@@ -90,19 +90,22 @@ pub async fn of(arguments: &Arguments) -> Result<Login, Box<dyn Error>> {
             name: UserName::parse(user),
             password: password::read(arguments.password_file.as_deref(), user)?,
         }),
-        _ => None,
+        (Some(_), _) => None,
+        // Where the session keeps its user's password, that is the credential; there are no tickets then.
+        (None, _) => ticket::session_password(),
     };
+    let kept = arguments.user.is_none() && password.is_some();
     let by_kerberos = matches!(
         authentication,
         Authentication::Negotiate | Authentication::Kerberos | Authentication::CredSsp
     );
-    let identity = if by_kerberos { identity(arguments, password.as_ref()).await? } else { None };
+    let identity = if by_kerberos && !kept { identity(arguments, password.as_ref()).await? } else { None };
     Ok(Login {
         authentication,
         identity,
         policy: policy(options, authentication, password.is_some())?,
         password,
-        allow_ntlm: options.allow_ntlm,
+        allow_ntlm: options.allow_ntlm || kept,
         delegation: arguments.delegate,
     })
 }

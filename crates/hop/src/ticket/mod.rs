@@ -15,7 +15,7 @@ use crate::domain::Domain;
 
 pub use get::service;
 pub use show::{describe, period};
-pub use why::{refusals, session_report};
+pub use why::{refusals, session_password, session_report};
 
 /// What can be asked about tickets and done with them.
 #[derive(Debug, clap::Subcommand)]

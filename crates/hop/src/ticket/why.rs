@@ -4,7 +4,10 @@ use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
 
-use hop_delegation::{REFUSALS_FILE, REPORT_ENV, Refusal, SessionReport};
+use hop_auth::UserName;
+use hop_client::authentication::Password;
+use hop_delegation::{PASSWORD_FILE, REFUSALS_FILE, REPORT_ENV, Refusal, SessionReport};
+use hop_secret::{SecretBytes, SecretString};
 
 use crate::advice;
 
@@ -31,6 +34,20 @@ pub fn refusals() -> Vec<Refusal> {
     let Some(report) = std::env::var_os(REPORT_ENV) else { return Vec::new() };
     let file = Path::new(&report).with_file_name(REFUSALS_FILE);
     std::fs::read(file).map(|text| Refusal::parse_lines(&text)).unwrap_or_default()
+}
+
+/// The password that this session keeps, if its server lets it.
+pub fn session_password() -> Option<Password> {
+    #[derive(serde::Deserialize)]
+    struct Kept {
+        user: String,
+        password: String,
+    }
+    let report = std::env::var_os(REPORT_ENV)?;
+    let text = std::fs::read(Path::new(&report).with_file_name(PASSWORD_FILE)).ok()?;
+    let text = SecretBytes::new(text);
+    let Kept { user, password } = serde_json::from_slice(text.expose()).ok()?;
+    Some(Password { name: UserName { domain: String::new(), user }, password: SecretString::new(password) })
 }
 
 /// The report about the session this program runs in.

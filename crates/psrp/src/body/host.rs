@@ -95,7 +95,8 @@ impl HostMethod {
 
     fn from_value(value: &Value) -> Result<Self, BodyError> {
         let number = int(value, "mi")?;
-        Self::from_number(number).ok_or_else(|| wrong(value, "mi", "RemoteHostMethodId"))
+        let expected = "RemoteHostMethodId";
+        Self::from_number(number).ok_or(BodyError::Number { name: "mi", expected, got: number })
     }
 }
 

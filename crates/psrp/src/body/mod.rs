@@ -41,6 +41,16 @@ pub enum BodyError {
         /// The .NET type that it has.
         got: &'static str,
     },
+    /// A number that stands for nothing.
+    #[error("member {name}: {got} is no {expected}")]
+    Number {
+        /// The member's name.
+        name: &'static str,
+        /// The enumeration that it must be of.
+        expected: &'static str,
+        /// The number.
+        got: i32,
+    },
     /// The body is no CLIXML.
     #[error("{0}")]
     Xml(#[from] hop_clixml::ParseError),
@@ -58,6 +68,7 @@ impl BodyError {
             Self::Type { expected, got, .. } => {
                 format!("Unable to cast object of type '{got}' to type '{expected}'.")
             }
+            Self::Number { .. } => self.to_string(),
             Self::Xml(error) => error.powershell_message(),
             Self::Empty => "Root element is missing.".to_owned(),
         }

@@ -362,8 +362,8 @@ const OUTCOMES: [(&str, &str); 41] = [
     ("hostcall-bad-args", "opened; calls PromptForChoice with 0 parameters; hello; Completed; closed"),
     (
         "hostcall-unknown",
-        "opened; failed (PIPELINE_HOST_CALL from the server: member mi: expected RemoteHostMethodId, \
-         got System.Management.Automation.PSObject); closed",
+        "opened; failed (PIPELINE_HOST_CALL from the server: member mi: 99 is no \
+         RemoteHostMethodId); closed",
     ),
     ("keys-2.1", "opened; secure made-up-key-4; hello; Completed; closed"),
     ("keys-2.3", "opened; secure made-up-key-4; hello; Completed; closed"),

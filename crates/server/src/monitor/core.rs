@@ -8,7 +8,7 @@ use std::time::{Instant, SystemTime};
 use hop_delegation::{CameBy, Constrained, SessionIdentity, SessionReport};
 use hop_kerberos::ccache::{CcacheError, CredentialCache};
 use hop_kerberos::{Credential, Principal};
-use hop_secret::SecretBytes;
+use hop_secret::{SecretBytes, SecretString};
 use nix::unistd::Uid;
 
 use super::certificate::Certificate;
@@ -39,6 +39,8 @@ pub(crate) struct Core {
     pub constrained: Constrained,
     /// CredSSP is allowed.
     pub credssp: bool,
+    /// Where no realm knows the user, the session keeps the password.
+    pub keep_password: bool,
     pub(super) identities: HashMap<IdentityId, Identity>,
     max_identities: usize,
     pub(super) pending: HashMap<u64, Pending>,
@@ -56,6 +58,7 @@ pub(crate) struct Parts {
     pub tickets: Tickets,
     pub constrained: Constrained,
     pub credssp: bool,
+    pub keep_password: bool,
     pub connections: u32,
 }
 
@@ -78,6 +81,7 @@ impl Core {
             tickets: parts.tickets,
             constrained: parts.constrained,
             credssp: parts.credssp,
+            keep_password: parts.keep_password,
             identities: HashMap::new(),
             // A connection has one identity; a released one may still be on its way.
             max_identities: parts.connections as usize * 2,
@@ -281,6 +285,9 @@ impl Core {
             if credentials.ccache.is_none() {
                 credentials.ccache = who.delegated.as_ref().map(ccache_of).transpose()?;
             }
+            if let Some((user, password)) = &who.password {
+                credentials.password = Some(password_file(user, password));
+            }
             credentials.report = report.to_json();
             Ok(credentials)
         })?;
@@ -342,6 +349,17 @@ fn delegation_code(report: &SessionReport) -> String {
         Ok(SessionIdentity::None { reason }) => reason.to_string(),
         _ => "none".to_owned(),
     }
+}
+
+/// The text of [`hop_delegation::PASSWORD_FILE`].
+fn password_file(user: &str, password: &SecretString) -> SecretBytes {
+    let json = |text: &str| serde_json::to_string(text).map(zeroize::Zeroizing::new).unwrap_or_default();
+    let (user, password) = (json(user), json(password.expose()));
+    let parts: [&str; 5] = ["{\"user\":", &user, ",\"password\":", &password, "}"];
+    // Large enough from the start, so that no copy of a password is left behind.
+    let mut bytes = Vec::with_capacity(parts.iter().map(|part| part.len()).sum());
+    parts.iter().for_each(|part| bytes.extend_from_slice(part.as_bytes()));
+    SecretBytes::new(bytes)
 }
 
 /// A credential cache of this one ticket.

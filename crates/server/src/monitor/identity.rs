@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use hop_delegation::{CameBy, SessionReport};
 use hop_kerberos::{Credential, Principal};
-use hop_secret::SecretBytes;
+use hop_secret::{SecretBytes, SecretString};
 
 /// What a good token, proof, password or certificate proves and brings.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub(crate) struct Authenticated {
     pub evidence: Option<Credential>,
     /// The client's ticket-granting ticket, if one came or could be got.
     pub delegated: Option<Credential>,
+    /// The user's name and password, where a session may keep them.
+    pub password: Option<(String, SecretString)>,
     /// What a session of this client can tell about its second hop.
     pub report: SessionReport,
 }

@@ -139,6 +139,7 @@ impl KerberosAuthority {
             came_by: CameBy::Kerberos,
             expires: accepted.evidence.end_time + self.clock_skew,
             evidence: Some(accepted.evidence),
+            password: None,
             delegated,
             report,
         })

@@ -130,6 +130,7 @@ pub fn run(config: ServerConfig) -> Result<ExitCode, ServerError> {
         tickets: Tickets::new(config.keytab_path(), network_user),
         constrained: config.constrained_delegation,
         credssp: credssp.is_some(),
+        keep_password: config.auth.credssp_keep_password,
         connections: config.max_connections,
     });
     let mut monitor = Monitor { core, socket: ours, queue: VecDeque::new(), network, stopping: None };

@@ -138,6 +138,10 @@ impl Core {
             // Only this host knows the user: there is no ticket to be had.
             return Some(match self.logins.is_local_password(&client, &password) {
                 true => {
+                    let kept = (client.components.join("/"), password);
+                    if let Some(known) = self.identities.get_mut(&identity).filter(|_| self.keep_password) {
+                        known.who.password = Some(kept);
+                    }
                     self.delegated(identity, None);
                     Reply::Done
                 }
@@ -232,6 +236,7 @@ impl Core {
             known.who.delegated = Some(tgt);
         }
         known.who.report = self.report(&known.who);
+        known.who.report.password_kept = known.who.password.is_some();
         self.identities.insert(identity, known);
     }
 
@@ -262,6 +267,7 @@ impl Core {
             expires: time + LOGIN_LIFETIME,
             evidence: None,
             delegated: None,
+            password: None,
             report: SessionReport::new(&facts),
         }
     }

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use hop_delegation::{REFUSALS_FILE, REPORT_ENV};
+use hop_delegation::{PASSWORD_FILE, REFUSALS_FILE, REPORT_ENV};
 use hop_kerberos::Principal;
 use hop_kerberos::ccache::CcacheError;
 use hop_secret::SecretBytes;
@@ -76,6 +76,8 @@ pub(crate) struct Credentials {
     pub ccache: Option<SecretBytes>,
     /// A krb5.conf of its own.
     pub config: Option<String>,
+    /// The password that it keeps.
+    pub password: Option<SecretBytes>,
     /// What it can tell about itself.
     pub report: String,
 }
@@ -139,6 +141,7 @@ impl Sessions {
         let credentials = prepare(id, refusals)?;
         let mut files = vec![(REPORT, credentials.report.as_bytes())];
         files.extend(credentials.ccache.as_ref().map(|bytes| (CCACHE, bytes.expose().as_slice())));
+        files.extend(credentials.password.as_ref().map(|b| (PASSWORD_FILE, b.expose().as_slice())));
         files.extend(credentials.config.as_ref().map(|text| (CONFIG, text.as_bytes())));
         for (name, bytes) in files {
             dir.add(name, bytes, give_to).map_err(SessionError::Directory)?;
@@ -390,7 +393,7 @@ mod tests {
         ccache: Option<&[u8]>,
     ) -> Result<SessionId, SessionError> {
         let ccache = ccache.map(SecretBytes::from);
-        let credentials = Credentials { ccache, config: None, report: "{}".to_owned() };
+        let credentials = Credentials { ccache, report: "{}".to_owned(), ..Credentials::default() };
         sessions.open(&alice(), user, |_, _| Ok(credentials))
     }
 

@@ -24,6 +24,7 @@ pub const TESTS: &[Test] = &[
     ("https_with_basic_ntlm_and_certificates", https),
     ("a_wrong_password_is_refused_and_slow", wrong_password),
     ("credssp_hands_over_a_password", credssp),
+    ("a_session_keeps_the_password_where_that_is_asked_for", kept_password),
     ("what_is_not_allowed_is_not_offered", not_offered),
     ("a_new_certificate_is_shown_without_a_restart", new_certificate),
     ("a_certificate_of_nobody_is_refused", certificates_of_others),
@@ -210,6 +211,25 @@ fn credssp() {
         let report = run(&connection, "cat $HOP_DELEGATION").unwrap();
         assert!(report.contains("\"credssp\""), "{report}");
     }
+    assert!(!house.server.log().contains(PASSWORD));
+}
+
+fn kept_password() {
+    let house = House::new(&format!("{EVERYTHING}\nCredSSPKeepPassword = true"));
+    let read = "stat -c %a ${HOP_DELEGATION%/*}/password.json; cat ${HOP_DELEGATION%/*}/password.json";
+    let connection = house.connect(false, login(Authentication::CredSsp, "carol", PASSWORD), None);
+    let text = run(&connection, read).unwrap();
+    assert_eq!(text, format!("600\n{{\"user\":\"carol\",\"password\":\"{PASSWORD}\"}}"));
+    // Nobody else's sessions have it.
+    let connection = house.connect(true, login(Authentication::Basic, "carol", PASSWORD), None);
+    assert_eq!(run(&connection, &format!("{{ {read}; }} 2>&1 | grep -c '{PASSWORD}'; true")).unwrap(), "0\n");
+    let gone = || {
+        std::fs::read_dir(house.server.dir.path().join("run")).unwrap().flatten().all(|server| {
+            let sessions = std::fs::read_dir(server.path()).into_iter().flatten().flatten();
+            sessions.into_iter().all(|session| !session.path().join("password.json").exists())
+        })
+    };
+    wait_until("the password has gone", gone);
     assert!(!house.server.log().contains(PASSWORD));
 }
 

@@ -23,6 +23,8 @@ pub const TESTS: &[Test] = &[
     ("xml_that_no_client_sends_is_refused", hostile_xml),
     ("another_principals_shell_does_not_exist", foreign_shell),
     ("a_connection_without_authentication_reaches_no_shell", unauthenticated),
+    ("a_body_shorter_than_its_length_is_refused", short_bodies),
+    ("tokens_of_a_megabyte_are_refused", huge_tokens),
 ];
 
 const SOAP: &str = "application/soap+xml;charset=UTF-8";
@@ -293,6 +295,49 @@ fn unauthenticated() {
     // Sealed with the first connection's context, on a connection that has none.
     let sealed = alice.seal(&delete);
     assert_eq!(other.post(None, &sealed.content_type, &sealed.bytes).unwrap().status, 401);
+    serves(&mut server);
+}
+
+fn short_bodies() {
+    let mut server = Server::start("");
+    let tickets = server.domain.log_in("alice", REALM);
+    let (mut raw, _) = Raw::authenticated(&server, tickets);
+    let sealed = raw.seal(b"<s:Envelope/>");
+    let head = format!(
+        "POST /wsman HTTP/1.1\r\nHost: servera.hop.test\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n",
+        sealed.content_type,
+        sealed.bytes.len() + 100
+    );
+    raw.stream.write_all(head.as_bytes()).unwrap();
+    raw.stream.write_all(&sealed.bytes).unwrap();
+    // No more comes: the server must not take what is there for the whole.
+    raw.stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut answer = Vec::new();
+    raw.stream.read_to_end(&mut answer).unwrap();
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
+    assert!(!server.log().contains("session opened"), "{}", server.log());
+    serves(&mut server);
+}
+
+fn huge_tokens() {
+    let mut server = Server::start("[auth]\nNTLM = true\nntlm_auth = ''\nCredSSP = true");
+    let token = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, vec![0x60; 1 << 20]);
+    for scheme in ["Negotiate", "Kerberos", "CredSSP", "Basic"] {
+        let mut stream = TcpStream::connect(&server.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let request = format!(
+            "POST /wsman HTTP/1.1\r\nHost: a\r\nAuthorization: {scheme} {token}\r\nContent-Length: 0\r\n\r\n"
+        );
+        // The server may close before it has read everything.
+        let _ = stream.write_all(request.as_bytes());
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{scheme}: {answer}");
+    }
+    assert!(!server.log().contains("session opened"), "{}", server.log());
+    serves(&mut server);
 }
 
 /// The status line and headers of the answer to a request with this `Authorization`.
