@@ -234,6 +234,14 @@ for way, options in (("ntlm", WHO), ("basic", WHO), ("negotiate", WHO), ("kerber
                      ("certificate", ("--certificate", str(alice_pem)))):
     r = run("id -un", "--authentication", way, *options, *TLS, cache=alice)
     check(f"hop run by {way} over https", r.code == 0 and "alice" in r.out, r.all)
+LOST = ("proved its name by Kerberos", "Leave out --allow-ntlm")
+nobody = {**ENV, "KRB5_CONFIG": "/dev/null"}
+BY_NTLM = ("--user", "HOP\\alice", "--password-file", str(pw), *TLS, "id -un")
+r = at("client", HOP, "run", "-c", A, "--allow-ntlm", *BY_NTLM, env=nobody)
+check("NTLM in Kerberos's place with a host that once proved itself by Kerberos: it works, and hop says what is lost",
+      r.code == 0 and "alice" in r.out and r.says(*LOST), r.all)
+r = at("client", HOP, "run", "-c", A, "--authentication", "ntlm", *BY_NTLM, env=nobody)
+check("NTLM that was asked for: nothing is said", r.code == 0 and "alice" in r.out and not r.says(*LOST), r.all)
 r = run("id -un", "--authentication", "kerberos", "--https", cache=alice)
 check("a certificate that nobody vouches for is refused", r.code == 3 and r.says("certificate"), r.all)
 
