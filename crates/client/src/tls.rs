@@ -9,9 +9,14 @@ use std::{
 use hop_auth::tls_server_end_point;
 use rustls::{
     ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    client::{
+        WebPkiServerVerifier,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+        verify_server_name,
+    },
     crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject as _},
+    server::ParsedCertificate,
 };
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -29,6 +34,10 @@ pub enum Trust {
     Authorities(PathBuf),
     /// The one whose SHA-256 over the whole certificate this is; name and dates do not matter.
     Pinned([u8; 32]),
+    /// One for the host's name, whoever vouches for it (`SkipCACheck`).
+    AnyAuthority,
+    /// One for any name, that an authority vouches for: of this PEM file, or of this system (`SkipCNCheck`).
+    AnyName(Option<PathBuf>),
     /// Every one: whoever answers is believed to be the host.
     Anything,
 }
@@ -95,8 +104,8 @@ impl Trust {
     pub fn roots(&self) -> Result<Option<Arc<RootCertStore>>, TlsSetupError> {
         let mut roots = RootCertStore::empty();
         match self {
-            Trust::Pinned(_) | Trust::Anything => return Ok(None),
-            Trust::System => {
+            Trust::Pinned(_) | Trust::AnyAuthority | Trust::Anything => return Ok(None),
+            Trust::System | Trust::AnyName(None) => {
                 let found = rustls_native_certs::load_native_certs();
                 roots.add_parsable_certificates(found.certs);
                 if roots.is_empty() {
@@ -104,7 +113,7 @@ impl Trust {
                     return Err(TlsSetupError::NoAuthorities(errors.join("; ")));
                 }
             }
-            Trust::Authorities(path) => {
+            Trust::Authorities(path) | Trust::AnyName(Some(path)) => {
                 for certificate in certificates(path)? {
                     roots.add(certificate)?;
                 }
@@ -115,7 +124,7 @@ impl Trust {
 
     /// Whether a server that passes has proved its name.
     pub fn proves_name(&self) -> bool {
-        *self != Trust::Anything
+        matches!(self, Trust::System | Trust::Authorities(_) | Trust::Pinned(_))
     }
 }
 
@@ -129,13 +138,10 @@ impl TlsOptions {
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(rustls::DEFAULT_VERSIONS)?;
         let builder = match (&self.trust, self.trust.roots()?) {
-            (_, Some(roots)) => builder.with_root_certificates(roots),
-            (trust, None) => {
-                let pin = match trust {
-                    Trust::Pinned(pin) => Some(*pin),
-                    _ => None,
-                };
-                builder.dangerous().with_custom_certificate_verifier(Arc::new(Pin::new(pin, &provider)))
+            (Trust::System | Trust::Authorities(_), Some(roots)) => builder.with_root_certificates(roots),
+            (trust, roots) => {
+                let checks = Checks::new(trust, roots, &provider)?;
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(checks))
             }
         };
         let config = match &self.certificate {
@@ -178,32 +184,65 @@ fn file(path: &Path, reason: &dyn fmt::Display) -> TlsSetupError {
     TlsSetupError::File { path: path.display().to_string(), reason: reason.to_string() }
 }
 
-/// Takes one certificate, or every one; it must have signed the handshake in any case.
+/// Fewer checks than usual, or one of another kind; the certificate must have signed the handshake in any case.
 #[derive(Debug)]
-struct Pin {
+struct Checks {
     pin: Option<[u8; 32]>,
+    /// Whether an authority vouches for it.
+    chain: Option<Arc<WebPkiServerVerifier>>,
+    /// Whether it is for the host's name.
+    name: bool,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
-impl Pin {
-    fn new(pin: Option<[u8; 32]>, provider: &CryptoProvider) -> Self {
-        Self { pin, algorithms: provider.signature_verification_algorithms }
+impl Checks {
+    fn new(
+        trust: &Trust,
+        roots: Option<Arc<RootCertStore>>,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<Self, TlsSetupError> {
+        let verifier = |roots| {
+            let built = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider)).build();
+            built.map_err(|e| TlsSetupError::NoAuthorities(e.to_string()))
+        };
+        Ok(Self {
+            pin: match trust {
+                Trust::Pinned(pin) => Some(*pin),
+                _ => None,
+            },
+            chain: roots.map(verifier).transpose()?,
+            name: *trust == Trust::AnyAuthority,
+            algorithms: provider.signature_verification_algorithms,
+        })
     }
 }
 
-impl ServerCertVerifier for Pin {
+impl ServerCertVerifier for Checks {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         let fingerprint: [u8; 32] = Sha256::digest(end_entity).into();
         if self.pin.is_some_and(|pin| pin != fingerprint) {
             let got: String = fingerprint.iter().map(|byte| format!("{byte:02x}")).collect();
             return Err(rustls::Error::General(format!("the certificate is not the pinned one but {got}")));
+        }
+        if let Some(chain) = &self.chain {
+            use rustls::{CertificateError as Reason, Error::InvalidCertificate};
+            match chain.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
+                // The name is looked at last, and does not matter here.
+                Ok(_)
+                | Err(InvalidCertificate(Reason::NotValidForName | Reason::NotValidForNameContext { .. })) => {
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if self.name {
+            verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
         }
         Ok(ServerCertVerified::assertion())
     }

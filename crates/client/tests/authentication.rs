@@ -420,8 +420,29 @@ async fn servers_are_trusted_by_authority_pin_or_not_at_all() {
     let mut other = target(&server, true);
     other.host_name = "serverb.hop.test".to_owned();
     let trusted = settings(authority.trusted());
-    let error = hello(other, login(Authentication::Ntlm, PASSWORD), trusted).await.unwrap_err();
+    let error = hello(other.clone(), login(Authentication::Ntlm, PASSWORD), trusted).await.unwrap_err();
     assert!(matches!(error, Error::Tls { .. }), "{error}");
+    // Each check can be left out by itself.
+    let ca = || Some(authority.path("ca.pem"));
+    let stranger = || Some(Authority::new().path("ca.pem"));
+    for (target, trust, good) in [
+        (target(&server, true), Trust::AnyAuthority, true),
+        (other.clone(), Trust::AnyAuthority, false),
+        (target(&server, true), Trust::AnyName(ca()), true),
+        (other.clone(), Trust::AnyName(ca()), true),
+        (other.clone(), Trust::AnyName(stranger()), false),
+        (other, Trust::Anything, true),
+    ] {
+        let tls = TlsOptions { trust: trust.clone(), certificate: None };
+        let result = hello(target, login(Authentication::Ntlm, PASSWORD), settings(tls)).await;
+        // Past TLS, the server refuses a proof that is meant for serverb.
+        match &result {
+            Err(Error::Tls { .. }) => assert!(!good, "{trust:?}"),
+            Ok(text) => assert!(good && text == "hello\n", "{trust:?}"),
+            Err(Error::Authentication { .. }) => assert!(good, "{trust:?}"),
+            Err(error) => panic!("{trust:?}: {error}"),
+        }
+    }
 }
 
 /// Somebody in the middle with a certificate that the client takes: the channel bindings tell the server.

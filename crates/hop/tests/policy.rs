@@ -171,8 +171,9 @@ fn refusals_of_hop_run() {
         machine.run("10.1.2.3", &["negotiate", "--allow-ntlm"]),
         &["2150859195", "Default authentication may be used with an IP address"],
     );
-    let https = ["ntlm", "--https", "--skip-certificate-check"];
-    refused(machine.run("a.x.test", &https), &["2150858980"]);
+    let https = ["ntlm", "--https", "--skip-cn-check"];
+    refused(machine.run("a.x.test", &https), &["2150858980", "warning: --skip-cn-check"]);
+    refused(machine.run("a.x.test", &["ntlm", "--https", "--skip-ca-check"]), &["2150858980"]);
     // What is allowed gets as far as the closed port.
     machine.hop(&["trust", "add", "a.x.test", "--force"]);
     for way in [&credssp[..], &["ntlm"], &["negotiate", "--allow-ntlm"], &https] {

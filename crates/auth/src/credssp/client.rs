@@ -67,7 +67,7 @@ impl Initiator {
             minimum_version: options.minimum_version,
             newest_version: options.newest_version,
         };
-        let state = State::Handshake(options.mechanisms, options.ntlm_needs_certificate);
+        let state = State::Handshake(Box::new(options.mechanisms), options.ntlm_needs_certificate);
         let session = Session { link, credentials: options.credentials, nonce };
         Ok((hello, ExpectReply { session, state }))
     }
@@ -145,7 +145,7 @@ struct Session {
 #[derive(Debug)]
 enum State {
     /// TLS; then the first SPNEGO token, of NTLM perhaps only if the certificate is trusted.
-    Handshake(InitiatorMechanisms, bool),
+    Handshake(Box<InitiatorMechanisms>, bool),
     Negotiate(spnego::ExpectReply),
     /// Our proof of the public key is on its way; SPNEGO may lack its last token.
     PublicKey {
@@ -206,7 +206,7 @@ impl ExpectReply {
                         return Err(CredSspError::NtlmUnproven { certificate: trust }.into());
                     }
                 }
-                let (token, expect) = spnego::Initiator::negotiate(mechanisms)?;
+                let (token, expect) = spnego::Initiator::negotiate(*mechanisms)?;
                 let request = TsRequest { nego_tokens: vec![token], ..TsRequest::default() };
                 let token = session.link.write(request)?;
                 Ok(session.next(token, State::Negotiate(expect)))

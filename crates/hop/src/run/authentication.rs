@@ -33,9 +33,12 @@ pub struct AuthenticationArguments {
     /// Trust the one certificate with this SHA-256 fingerprint, whatever its name
     #[arg(long, value_name = "SHA256", conflicts_with = "ca", value_parser = pin)]
     pub pin: Option<Trust>,
-    /// Trust whoever answers
+    /// Take a certificate for the host's name from any authority (SkipCACheck): whoever makes one can be the host
     #[arg(long, conflicts_with_all = ["ca", "pin"])]
-    pub skip_certificate_check: bool,
+    pub skip_ca_check: bool,
+    /// Take a certificate for any name (SkipCNCheck): whoever has one can be the host
+    #[arg(long, conflicts_with = "pin")]
+    pub skip_cn_check: bool,
     /// Your certificate, a PEM file
     #[arg(long, value_name = "FILE")]
     pub certificate: Option<PathBuf>,
@@ -64,12 +67,29 @@ impl AuthenticationArguments {
         }
     }
 
+    /// Says what is not checked.
+    #[expect(clippy::print_stderr, reason = "a warning")]
+    fn warn(&self) {
+        for (skipped, option, means) in [
+            (self.skip_ca_check, "--skip-ca-check", "anybody can have made the host's certificate"),
+            (self.skip_cn_check, "--skip-cn-check", "the host's certificate may be another host's"),
+        ] {
+            if skipped {
+                eprintln!(
+                    "hop: warning: {option}: {means}, so nothing proves that this is the host you mean"
+                );
+            }
+        }
+    }
+
     /// Whom to trust, and the own certificate.
     pub fn tls(&self) -> TlsOptions {
         let trust = match (&self.ca, &self.pin) {
+            _ if self.skip_ca_check && self.skip_cn_check => Trust::Anything,
+            _ if self.skip_ca_check => Trust::AnyAuthority,
+            _ if self.skip_cn_check => Trust::AnyName(self.ca.clone()),
             (Some(path), _) => Trust::Authorities(path.clone()),
             (None, Some(pin)) => pin.clone(),
-            (None, None) if self.skip_certificate_check => Trust::Anything,
             (None, None) => Trust::System,
         };
         let certificate = self.certificate.clone().map(|chain| {
@@ -83,6 +103,7 @@ impl AuthenticationArguments {
 /// What the options name. A password is proved to the KDC here, before any host is contacted, unless NTLM will do.
 pub async fn of(arguments: &Arguments) -> Result<Login, Box<dyn Error>> {
     let options = &arguments.authentication;
+    options.warn();
     let authentication = options.way(arguments.delegate.unwrap_or_default())?;
     let password = match (&arguments.user, authentication) {
         (_, Authentication::Certificate) => None,
