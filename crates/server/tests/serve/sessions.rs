@@ -256,6 +256,8 @@ fn other_user() {
 
 fn no_privileges() {
     let server = Server::start("");
+    // Connections wait in the socket from the first moment; what answers one has become what it is to be.
+    assert!(crate::raw::head_of_answer(&server, "Negotiate").starts_with("HTTP/1.1 401"));
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.network_process())).unwrap();
     assert!(status.contains("NoNewPrivs:\t1"), "{status}");
     if Uid::effective().is_root() {
