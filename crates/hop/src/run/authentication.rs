@@ -18,7 +18,7 @@ use crate::{password, ticket};
 pub struct AuthenticationArguments {
     /// How to authenticate: negotiate, kerberos, ntlm, credssp (hands the host your password), basic, certificate
     /// [default: negotiate; with --delegate credssp: credssp]
-    #[arg(long, value_name = "WAY", value_parser = |s: &str| s.parse::<Authentication>())]
+    #[arg(long, visible_alias = "auth", value_name = "WAY", value_parser = |s: &str| s.parse::<Authentication>())]
     pub authentication: Option<Authentication>,
     /// With negotiate and credssp: NTLM may take Kerberos's place where there is no ticket. It does not prove who the
     /// host is: `hop trust` says which hosts it may speak to all the same, `hop credssp` which may have your password
