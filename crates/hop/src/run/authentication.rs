@@ -199,10 +199,14 @@ mod tests {
         assert_eq!(trust(&[]), Trust::System);
         assert_eq!(trust(&["--ca", "ca.pem"]), Trust::Authorities("ca.pem".into()));
         assert_eq!(trust(&["--pin", &"00".repeat(32)]), Trust::Pinned([0; 32]));
-        assert_eq!(trust(&["--skip-certificate-check"]), Trust::Anything);
+        assert_eq!(trust(&["--skip-ca-check"]), Trust::AnyAuthority);
+        assert_eq!(trust(&["--skip-cn-check"]), Trust::AnyName(None));
+        assert_eq!(trust(&["--skip-cn-check", "--ca", "ca.pem"]), Trust::AnyName(Some("ca.pem".into())));
+        assert_eq!(trust(&["--skip-ca-check", "--skip-cn-check"]), Trust::Anything);
         for bad in [
             &["--pin", "00"][..],
-            &["--ca", "x", "--skip-certificate-check"],
+            &["--ca", "x", "--skip-ca-check"],
+            &["--pin", "x", "--skip-cn-check"],
             &["--certificate-key", "x"],
             &["--authentication", "digest"],
         ] {
