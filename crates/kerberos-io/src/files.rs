@@ -82,11 +82,29 @@ fn wait_for_lock(file: &File, lock: Lock, deadline: Instant) -> io::Result<()> {
 }
 
 /// Writes a file that only its owner can read, replacing any other of that name in one step.
-pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+///
+/// # Errors
+/// What the system says; then the file is as it was.
+pub fn replace_private_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace(path, bytes, false)
+}
+
+/// The same for a file that must outlast a crash of the system: it is on the disk before it takes the other's place.
+///
+/// # Errors
+/// As [`replace_private_file`].
+pub fn replace_private_file_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace(path, bytes, true)
+}
+
+fn replace(path: &Path, bytes: &[u8], sync: bool) -> io::Result<()> {
     let temporary = create_beside(path)?;
     let written = (|| {
         let mut file = OpenOptions::new().write(true).open(&temporary)?;
         file.write_all(bytes)?;
+        if sync {
+            file.sync_all()?;
+        }
         std::fs::rename(&temporary, path)
     })();
     if written.is_err() {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use hop_kerberos::keytab::Keytab;
 
 use crate::Error;
-use crate::files::{Lock, open_locked, read_open, replace};
+use crate::files::{Lock, open_locked, read_open, replace_private_file};
 
 /// The largest keytab that is read, in bytes.
 const MAX_FILE: u64 = 16 * 1024 * 1024;
@@ -39,5 +39,5 @@ pub fn load_keytab(path: &Path) -> Result<Keytab, Error> {
 /// [`Error::Io`] if it cannot be written.
 pub fn save_keytab(path: &Path, keytab: &Keytab) -> Result<(), Error> {
     let bytes = keytab.to_bytes().map_err(|source| Error::Keytab { path: path.to_owned(), source })?;
-    replace(path, &bytes).map_err(|error| Error::io(path, error))
+    replace_private_file(path, &bytes).map_err(|error| Error::io(path, error))
 }

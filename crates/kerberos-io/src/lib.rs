@@ -28,6 +28,7 @@ pub use ccache::{Ccache, Ccaches, DirCcache, FileCcache, KcmCcache, KeyringCcach
 pub use client::{KdcClient, Login, Proof, TgtOptions};
 pub use environment::Environment;
 pub use error::{AttemptError, Error};
+pub use files::{replace_private_file, replace_private_file_synced};
 pub use keytab::{keytab_path, load_keytab, save_keytab};
 pub use renew::{renewal_time, time_to_renewal, time_to_replacement};
 pub use serve::KdcListener;

@@ -1,8 +1,7 @@
 //! The file of this host's own users, as administrators change it.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -108,16 +107,13 @@ impl UsersFile {
         if let Some(parent) = self.path.parent() {
             fs::create_dir_all(parent)?;
         }
-        let mut part = self.path.as_os_str().to_owned();
-        part.push(".part");
-        let _ = fs::remove_file(&part);
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?;
+        let length = self.lines.iter().map(|line| line.len() + 1).sum();
+        let mut text = Zeroizing::new(String::with_capacity(length));
         for line in &self.lines {
-            file.write_all(line.as_bytes())?;
-            file.write_all(b"\n")?;
+            text.push_str(line);
+            text.push('\n');
         }
-        file.sync_all()?;
-        fs::rename(&part, &self.path)
+        hop_kerberos_io::replace_private_file_synced(&self.path, text.as_bytes())
     }
 }
 

@@ -9,7 +9,7 @@ use hop_kerberos::ccache::CredentialCache;
 
 use super::FileCcache;
 use crate::Error;
-use crate::files::{read_limited, replace};
+use crate::files::{read_limited, replace_private_file};
 
 /// What the names of caches begin with.
 const PREFIX: &str = "tkt";
@@ -117,7 +117,8 @@ impl DirCcache {
     pub fn make_primary(&self) -> Result<(), Error> {
         let pointer = self.directory.join(POINTER);
         let name = self.file.path().file_name().unwrap_or_default().to_string_lossy();
-        replace(&pointer, format!("{name}\n").as_bytes()).map_err(|error| Error::io(&pointer, error))
+        replace_private_file(&pointer, format!("{name}\n").as_bytes())
+            .map_err(|error| Error::io(&pointer, error))
     }
 
     pub(crate) fn directory(&self) -> &Path {

@@ -7,7 +7,7 @@ use hop_kerberos::{Credential, Principal};
 use hop_secret::SecretBytes;
 
 use crate::Error;
-use crate::files::{Lock, open_locked, read_open, replace};
+use crate::files::{Lock, open_locked, read_open, replace_private_file};
 
 /// The largest cache that is read, in bytes.
 const MAX_FILE: u64 = 16 * 1024 * 1024;
@@ -105,7 +105,8 @@ impl FileCcache {
 
     fn write(&self, cache: &CredentialCache) -> Result<(), Error> {
         let bytes = cache.to_bytes().map_err(|source| Error::Ccache { name: self.name(), source })?;
-        replace(&self.path, SecretBytes::new(bytes).expose()).map_err(|error| Error::io(&self.path, error))
+        replace_private_file(&self.path, SecretBytes::new(bytes).expose())
+            .map_err(|error| Error::io(&self.path, error))
     }
 
     fn failed(&self, error: std::io::Error) -> Error {

@@ -1,8 +1,6 @@
 //! The server's certificate for HTTPS and CredSSP: made on first use, or the administrator's; its key stays here.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -183,19 +181,8 @@ fn make(path: &Path, names: &[String]) -> Result<(), Box<dyn std::error::Error>>
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
     }
-    write_private(path, text.as_bytes())?;
+    hop_kerberos_io::replace_private_file_synced(path, text.as_bytes())?;
     Ok(())
-}
-
-/// Writes a file that only the owner can read, all of it or nothing.
-fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut part = path.as_os_str().to_owned();
-    part.push(".part");
-    let _ = fs::remove_file(&part);
-    let mut file: File = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&part, path)
 }
 
 fn default_path() -> Option<PathBuf> {
@@ -256,7 +243,7 @@ mod tests {
 
         make(&path, &names).unwrap();
         let later = SystemTime::now() + std::time::Duration::from_secs(5);
-        File::open(&path).unwrap().set_modified(later).unwrap();
+        fs::File::open(&path).unwrap().set_modified(later).unwrap();
         let second = certificate.newer_than(first.generation).unwrap().clone();
         assert_ne!(second.chain, first.chain);
         assert!(certificate.sign(first.generation, scheme, &message()).is_ok());
