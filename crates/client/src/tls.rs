@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use hop_auth::tls_server_end_point;
+use hop_auth::{parse_fingerprint, tls_server_end_point};
 use rustls::{
     ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
     client::{
@@ -84,17 +84,9 @@ pub enum TlsSetupError {
 }
 
 impl Trust {
-    /// Reads a pin: 64 hexadecimal digits, with colons or without, such as `openssl x509 -fingerprint -sha256` prints.
+    /// Reads a pin: see [`parse_fingerprint`].
     pub fn parse_pin(text: &str) -> Option<Self> {
-        let digits: Vec<u8> = text.bytes().filter(|b| *b != b':').collect();
-        let mut pin = [0; 32];
-        if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
-            return None;
-        }
-        for (byte, pair) in pin.iter_mut().zip(digits.chunks(2)) {
-            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-        }
-        Some(Self::Pinned(pin))
+        parse_fingerprint(text).map(Self::Pinned)
     }
 
     /// The authorities, where trust goes by them.

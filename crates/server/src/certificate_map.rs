@@ -1,5 +1,6 @@
 //! Which principal a client's certificate stands for.
 
+use hop_auth::parse_fingerprint;
 use hop_kerberos::Principal;
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +29,7 @@ impl CertificateRule {
             (Some(_), Some(_)) | (None, None) => {
                 return Err(problem("expected either name or fingerprint"));
             }
-            (None, Some(print)) if fingerprint(print).is_none() => {
+            (None, Some(print)) if parse_fingerprint(print).is_none() => {
                 return Err(problem("fingerprint is not 64 hexadecimal digits"));
             }
             (None, Some(_)) => false,
@@ -54,7 +55,7 @@ impl CertificateRule {
     /// The principal that a certificate with this fingerprint and name stands for by this line.
     pub(crate) fn principal_of(&self, print: &[u8; 32], name: Option<&str>) -> Option<Principal> {
         let text = match (&self.name, &self.fingerprint) {
-            (None, Some(wanted)) => (fingerprint(wanted)? == *print).then(|| self.principal.clone())?,
+            (None, Some(wanted)) => (parse_fingerprint(wanted)? == *print).then(|| self.principal.clone())?,
             (Some(pattern), None) => {
                 let name = name?;
                 let (user, suffix) = name.rsplit_once('@')?;
@@ -75,18 +76,6 @@ impl CertificateRule {
 /// A name that cannot be mistaken for another principal when it is put into one.
 fn is_plain(user: &str) -> bool {
     !user.is_empty() && !user.ends_with('$') && !user.contains(['/', '@', '\\', '*', '\0'])
-}
-
-fn fingerprint(text: &str) -> Option<[u8; 32]> {
-    let digits: Vec<u8> = text.bytes().filter(|b| *b != b':').collect();
-    let mut bytes = [0; 32];
-    if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
-        return None;
-    }
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]

@@ -57,15 +57,7 @@ fn hex(bytes: &[u8]) -> String {
 
 /// Sixteen bytes in hexadecimal.
 pub(super) fn unhex(text: &str) -> Option<[u8; 16]> {
-    let digits = text.trim().as_bytes();
-    let mut out = [0; 16];
-    if digits.len() != 32 || !digits.iter().all(u8::is_ascii_hexdigit) {
-        return None;
-    }
-    for (byte, pair) in out.iter_mut().zip(digits.chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(out)
+    crate::hex::decode(text.trim().as_bytes())
 }
 
 #[cfg(test)]
