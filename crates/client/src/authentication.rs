@@ -23,6 +23,7 @@ use crate::{
     kerberos::{Identity, Kerberos},
     negotiate::{Negotiation, ProvedBy},
     security::{Body, Channel, Provider, Security},
+    words,
 };
 
 /// How a client authenticates (`-Authentication`).
@@ -57,7 +58,7 @@ impl Authentication {
 
 impl fmt::Display for Authentication {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(Self::ALL.into_iter().find(|(it, _)| it == self).map_or("", |(_, word)| word))
+        f.write_str(words::of(&Self::ALL, self))
     }
 }
 
@@ -65,11 +66,7 @@ impl FromStr for Authentication {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let known = Self::ALL.into_iter().find(|(_, word)| word.eq_ignore_ascii_case(text));
-        known.map(|(it, _)| it).ok_or_else(|| {
-            let words: Vec<&str> = Self::ALL.iter().map(|(_, word)| *word).collect();
-            format!("unknown authentication {text:?}, expected one of {}", words.join(", "))
-        })
+        words::parse(&Self::ALL, text)
     }
 }
 

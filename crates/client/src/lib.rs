@@ -33,6 +33,7 @@ mod tickets;
 pub mod tls;
 pub mod transport;
 pub mod winrs;
+mod words;
 mod wsman;
 
 pub use connection::Connection;

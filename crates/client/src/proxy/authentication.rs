@@ -12,7 +12,7 @@ use hop_auth::{
 use hop_secret::SecretString;
 
 use super::{ProxyError, ProxyLogin};
-use crate::{error::Cause, hosts::Target, kerberos::Kerberos, security::Channel};
+use crate::{error::Cause, hosts::Target, kerberos::Kerberos, security::Channel, words};
 
 /// How a client authenticates to a proxy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -49,7 +49,7 @@ impl ProxyAuthentication {
 
 impl fmt::Display for ProxyAuthentication {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(Self::ALL.into_iter().find(|(it, _)| it == self).map_or("", |(_, word)| word))
+        f.write_str(words::of(&Self::ALL, self))
     }
 }
 
@@ -57,11 +57,7 @@ impl FromStr for ProxyAuthentication {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let known = Self::ALL.into_iter().find(|(_, word)| word.eq_ignore_ascii_case(text));
-        known.map(|(it, _)| it).ok_or_else(|| {
-            let words: Vec<&str> = Self::ALL.iter().map(|(_, word)| *word).collect();
-            format!("unknown authentication {text:?}, expected one of {}", words.join(", "))
-        })
+        words::parse(&Self::ALL, text)
     }
 }
 
