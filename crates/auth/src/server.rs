@@ -11,6 +11,14 @@ use crate::{
     spnego::{self, Accept, AcceptorMechanisms, Refused},
 };
 
+/// The values of the `WWW-Authenticate` headers of a 401 that offers these schemes, one header each.
+pub fn challenges(negotiate: bool, kerberos: bool, credssp: bool) -> Vec<&'static str> {
+    [(negotiate, Scheme::Negotiate), (kerberos, Scheme::Kerberos), (credssp, Scheme::CredSsp)]
+        .into_iter()
+        .filter_map(|(offered, scheme)| offered.then_some(scheme.as_str()))
+        .collect()
+}
+
 /// What a server offers.
 #[derive(Debug, Default)]
 pub struct Offer {
@@ -23,17 +31,8 @@ pub struct Offer {
 impl Offer {
     /// The values of the `WWW-Authenticate` headers of a 401, one header each.
     pub fn challenges(&self) -> Vec<&'static str> {
-        let mut schemes = Vec::new();
-        if self.mechanisms.kerberos || self.mechanisms.ntlm.is_some() {
-            schemes.push(Scheme::Negotiate);
-        }
-        if self.mechanisms.kerberos {
-            schemes.push(Scheme::Kerberos);
-        }
-        if self.credssp.is_some() {
-            schemes.push(Scheme::CredSsp);
-        }
-        schemes.into_iter().map(Scheme::as_str).collect()
+        let AcceptorMechanisms { kerberos, ntlm } = &self.mechanisms;
+        challenges(*kerberos || ntlm.is_some(), *kerberos, self.credssp.is_some())
     }
 }
 

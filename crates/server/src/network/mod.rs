@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hop_auth::BasicCredentials;
-use hop_auth::http::Scheme;
+use hop_auth::server::challenges;
 use hop_kerberos::gss::BindingPolicy;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -115,16 +115,8 @@ impl Services {
     /// The values of the `WWW-Authenticate` headers of a 401, one header each.
     fn challenges(&self, encrypted: bool) -> Vec<&'static str> {
         let offer = &self.offer;
-        let mut challenges = Vec::new();
-        if offer.negotiate && (offer.kerberos || offer.ntlm.is_some()) {
-            challenges.push(Scheme::Negotiate.as_str());
-        }
-        if offer.kerberos {
-            challenges.push(Scheme::Kerberos.as_str());
-        }
-        if offer.credssp.is_some() {
-            challenges.push(Scheme::CredSsp.as_str());
-        }
+        let negotiate = offer.negotiate && (offer.kerberos || offer.ntlm.is_some());
+        let mut challenges = challenges(negotiate, offer.kerberos, offer.credssp.is_some());
         if offer.basic && (encrypted || offer.allow_unencrypted) {
             challenges.push(BasicCredentials::CHALLENGE);
         }
