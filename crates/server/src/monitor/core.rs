@@ -42,24 +42,10 @@ pub(crate) struct Core {
     /// Where no realm knows the user, the session keeps the password.
     pub keep_password: bool,
     pub(super) identities: HashMap<IdentityId, Identity>,
-    max_identities: usize,
+    /// Twice the connections: one has one identity, but a released one may still be on its way.
+    pub max_identities: usize,
     pub(super) pending: HashMap<u64, Pending>,
     pub(super) last_job: u64,
-}
-
-/// What a [`Core`] is made of.
-pub(crate) struct Parts {
-    pub kerberos: Option<KerberosAuthority>,
-    pub logins: Logins,
-    pub certificate: Option<Certificate>,
-    pub mapping: Mapping,
-    pub accounts: Box<dyn Accounts>,
-    pub sessions: Sessions,
-    pub tickets: Tickets,
-    pub constrained: Constrained,
-    pub credssp: bool,
-    pub keep_password: bool,
-    pub connections: u32,
 }
 
 /// Somebody who authenticated on a connection that still stands.
@@ -70,26 +56,6 @@ pub(super) struct Identity {
 }
 
 impl Core {
-    pub fn new(parts: Parts) -> Self {
-        Self {
-            kerberos: parts.kerberos,
-            logins: parts.logins,
-            certificate: parts.certificate,
-            mapping: parts.mapping,
-            accounts: parts.accounts,
-            sessions: parts.sessions,
-            tickets: parts.tickets,
-            constrained: parts.constrained,
-            credssp: parts.credssp,
-            keep_password: parts.keep_password,
-            identities: HashMap::new(),
-            // A connection has one identity; a released one may still be on its way.
-            max_identities: parts.connections as usize * 2,
-            pending: HashMap::new(),
-            last_job: 0,
-        }
-    }
-
     /// Answers a request; `None` if the answer follows by [`Core::late_answers`].
     pub fn answer(
         &mut self,

@@ -15,7 +15,7 @@ mod tickets;
 mod users;
 mod winbind;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::{TcpListener, ToSocketAddrs};
 use std::os::fd::{AsFd, OwnedFd};
@@ -31,7 +31,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, Uid, User};
 
 use self::certificate::Certificate;
-use self::core::{Core, Parts};
+use self::core::Core;
 use self::kerberos::KerberosAuthority;
 use self::logins::Logins;
 use self::sessions::{SessionSettings, Sessions};
@@ -121,7 +121,7 @@ pub fn run(config: ServerConfig) -> Result<ExitCode, ServerError> {
     };
     let mapping =
         Mapping { realm, host: ntlm.computer, rules: config.map.clone(), uid_min: uid_min(config.uid_min) };
-    let core = Core::new(Parts {
+    let core = Core {
         kerberos,
         logins,
         certificate,
@@ -132,8 +132,11 @@ pub fn run(config: ServerConfig) -> Result<ExitCode, ServerError> {
         constrained: config.constrained_delegation,
         credssp: credssp.is_some(),
         keep_password: config.auth.credssp_keep_password,
-        connections: config.max_connections,
-    });
+        identities: HashMap::new(),
+        max_identities: config.max_connections as usize * 2,
+        pending: HashMap::new(),
+        last_job: 0,
+    };
     let mut monitor = Monitor { core, socket: ours, queue: VecDeque::new(), network, stopping: None };
     let start = Reply::Start { limits: config.limits(), offer: Box::new(offer), user: network_user };
     monitor.push(0, start, listeners);
